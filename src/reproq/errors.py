@@ -1,0 +1,83 @@
+"""Every exception of the engine, and the public classes that stored errors name by their path.
+
+A path written into `task_runs.errors` is a contract: the classes under "kinds" never move and are never renamed.
+"""
+
+
+class ReproqError(Exception):
+    """Base of every error that Reproq raises on purpose. Its text names the thing, the value, the bound and the remedy."""
+
+
+class ConfigurationError(ReproqError):
+    """Settings, flags or environment hold values that cannot work; one text lists all of them."""
+
+
+class InvalidArguments(ReproqError, ValueError):
+    """The arguments of a run cannot be hashed or stored. `path` says where, as in `args[0].items[3]`."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ProtocolError(ReproqError):
+    """A payload or reply breaks the executor protocol."""
+
+
+class UnknownTask(ReproqError, ImportError):
+    """A task path does not lead to a Task found at exactly its own module path."""
+
+
+class NotMigrated(ReproqError):
+    """The database has no Reproq tables, or older ones than this version needs."""
+
+
+class DatabaseUnavailable(ReproqError):
+    """The database cannot be reached, for a reason that waiting may mend."""
+
+
+class RunNotFound(ReproqError, LookupError):
+    """No run has this id or spec hash."""
+
+
+# The kinds of error that have no Python exception of their own (contract 2). Stored by path; they never move.
+
+
+class RunTimedOut(ReproqError):
+    """Kind `timeout`: the attempt ran longer than its timeout and was killed."""
+
+
+class ChildDied(ReproqError):
+    """Kind `child_died`: the child ended by a signal or with an exit code before it replied."""
+
+
+class BadReply(ReproqError):
+    """Kind `bad_reply`: the child broke the protocol."""
+
+
+class LeaseExpired(ReproqError):
+    """Kind `lease_expired`: the worker stopped renewing its claim, and another worker rescued the run."""
+
+
+class BadReturn(ReproqError):
+    """Kind `bad_return`: the task succeeded, but its value cannot be stored. It is never run again for that."""
+
+
+class SpecTampered(ReproqError):
+    """Kind `spec_tampered`: the stored arguments do not match the stored hash; the task was not run."""
+
+
+class BadSpec(ReproqError):
+    """Kind `bad_spec`: the stored spec is outside the domain of the hash; the task was not run."""
+
+
+class RunCancelled(ReproqError):
+    """Kind `cancelled`: someone asked for the run to be cancelled."""
+
+
+class RunExpired(ReproqError):
+    """Kind `expired`: the run was not started before it expired."""
+
+
+class ReleasedTooOften(ReproqError):
+    """Kind `released`: the run was given back unfinished `max_releases` times, which counts as a failure."""
