@@ -1,0 +1,78 @@
+"""The door to processes: the protocol that every executor keeps, and the executors themselves.
+
+An executor knows how to run payloads and how they ended. It refuses to know what becomes of a run (that is
+`lifecycle.decide`), the database, and the clock on the wall: all its moments are CLOCK_MONOTONIC seconds.
+"""
+
+from dataclasses import dataclass
+from selectors import BaseSelector
+from typing import Protocol
+
+from reproq.lifecycle import Outcome
+from reproq.wire import Payload
+
+Key = tuple[int, int]
+"""A claim: `(run_id, token)`. One worker may hold the same run twice while the older claim is being killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run printed: the first and the last bytes within the cap, and how many there were in all."""
+
+    head: bytes = b""
+    tail: bytes = b""
+    bytes_total: int = 0
+
+    @property
+    def last_text(self) -> str:
+        """The end of the output as text, undecodable bytes shown as escapes."""
+        return (self.tail or self.head).decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of one attempt. `started_s` is None when its task never began."""
+
+    key: Key
+    outcome: Outcome
+    started_s: float | None
+    ended_s: float
+    output: Output = Output()
+
+
+class Executor(Protocol):
+    """Runs payloads in processes. Everything here returns at once; the worker's one selector does the waiting."""
+
+    def start(self, selector: BaseSelector) -> None:
+        """Begin. Descriptors are registered with a callable without arguments as `data`, called when they are ready."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether runs can be submitted (a template has imported its project). Raises ConfigurationError when it
+        never will be."""
+
+    @property
+    def running(self) -> int:
+        """How many submitted runs have not been taken as ended."""
+
+    def submit(self, key: Key, payload: Payload) -> None:
+        """Start one run, in a process of its own. Its end comes out of `take_ended`."""
+
+    def stop(self, key: Key, outcome: Outcome) -> None:
+        """Make the run end: TERM, the grace, KILL. It ends with `outcome` unless its reply came first. Unknown keys
+        are ignored: the run may have ended meanwhile."""
+
+    def deadline(self) -> float | None:
+        """The next moment (CLOCK_MONOTONIC) at which `tick` has something to do, None when there is none."""
+
+    def tick(self) -> None:
+        """Act on what is due: timeouts, kills after the grace, restarts of a dead template."""
+
+    def take_ended(self) -> list[Ended]:
+        """The runs that ended since the last call; each exactly once."""
+
+    def take_notices(self) -> list[str]:
+        """Sentences for the log since the last call: warnings of the project's import, deaths of a template."""
+
+    def close(self) -> None:
+        """Kill every process that is left, reap, and unregister. Idempotent."""

@@ -1,0 +1,148 @@
+"""Payload and reply: what travels between a worker and a child (contract 4). Both ends import this module.
+
+A message on a private descriptor is a frame: four bytes of length, big-endian, then that many bytes of JSON.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from reproq.errors import ProtocolError
+from reproq.lifecycle import Failure, Kind, Success
+
+VERSION: Final = 1
+MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
+_LENGTH: Final = struct.Struct(">I")
+
+REPLY_KINDS: Final = frozenset(
+    {Kind.EXCEPTION, Kind.UNKNOWN_TASK, Kind.BAD_RETURN, Kind.SPEC_TAMPERED, Kind.BAD_SPEC, Kind.TIMEOUT}
+)
+"""What a child may say of itself; every other kind is the worker's to find."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """One attempt at one run, as the child receives it. `args_json` and `kwargs_json` are the stored texts, untouched.
+
+    Times are ISO 8601 with an offset, or None. `errors_json` is the stored list of earlier errors.
+    """
+
+    run_id: int
+    result_id: str
+    backend: str
+    attempt: int
+    max_attempts: int
+    task_path: str
+    args_json: str
+    kwargs_json: str
+    spec_hash: str
+    queue_name: str
+    priority: int
+    run_after: str | None
+    enqueued_at: str
+    started_at: str | None
+    last_attempted_at: str | None
+    worker_ids: tuple[str, ...]
+    errors_json: str
+    timeout_seconds: float | None
+    seed: int
+
+    def encode(self) -> bytes:
+        """The payload as one JSON object; the stored texts are spliced in as they are."""
+        head = {
+            "v": VERSION,
+            "run_id": self.run_id,
+            "result_id": self.result_id,
+            "backend": self.backend,
+            "attempt": self.attempt,
+            "max_attempts": self.max_attempts,
+            "task_path": self.task_path,
+            "spec_hash": self.spec_hash,
+            "queue_name": self.queue_name,
+            "priority": self.priority,
+            "run_after": self.run_after,
+            "enqueued_at": self.enqueued_at,
+            "started_at": self.started_at,
+            "last_attempted_at": self.last_attempted_at,
+            "worker_ids": self.worker_ids,
+            "timeout_seconds": self.timeout_seconds,
+            "seed": self.seed,
+        }
+        opening = json.dumps(head, separators=(",", ":"))[:-1]
+        text = f'{opening},"args":{self.args_json},"kwargs":{self.kwargs_json},"errors":{self.errors_json}}}'
+        return text.encode("utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A child's answer. `started_s` is CLOCK_MONOTONIC, which all processes of one host share; `elapsed_s` a length."""
+
+    outcome: Success | Failure
+    started_s: float | None = None
+    elapsed_s: float | None = None
+
+    def encode(self) -> bytes:
+        times = {"started_s": self.started_s, "elapsed_s": self.elapsed_s}
+        match self.outcome:
+            case Success(return_json):
+                return f'{{"ok":true,{json.dumps(times)[1:-1]},"return":{return_json}}}'.encode()
+            case Failure(kind, exception_class, message, traceback):
+                body: dict[str, Any] = {"ok": False, "kind": str(kind), "exception_class": exception_class}
+                body |= {"message": message, "traceback": traceback} | times
+                return json.dumps(body, separators=(",", ":")).encode()
+
+
+def decode_reply(body: bytes) -> Reply:
+    """Read a reply; raise ProtocolError, naming what is wrong with it, for anything that is not one."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"the reply is not JSON ({error}): {body[:80]!r}") from None
+    if not isinstance(message, dict) or not isinstance(message.get("ok"), bool):
+        raise ProtocolError(f"the reply is no object with a boolean `ok`: {body[:80]!r}")
+    times = (_number(message, "started_s"), _number(message, "elapsed_s"))
+    if message["ok"]:
+        if "return" not in message:
+            raise ProtocolError("the reply says ok but holds no `return`")
+        return Reply(Success(json.dumps(message["return"], separators=(",", ":"))), *times)
+    kind = message.get("kind", Kind.EXCEPTION)
+    if kind not in REPLY_KINDS:
+        raise ProtocolError(f"the reply has the kind {kind!r}, which is not one of {', '.join(sorted(REPLY_KINDS))}")
+    texts = {name: str(message.get(name) or "") for name in ("exception_class", "message", "traceback")}
+    return Reply(Failure(Kind(kind), **texts), *times)
+
+
+def _number(message: dict[str, Any], name: str) -> float | None:
+    value = message.get(name)
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ProtocolError(f"the reply's `{name}` is {value!r}, not a number of seconds")
+
+
+def frame(body: bytes) -> bytes:
+    """`body` with its length in front."""
+    if len(body) > MAX_FRAME_BYTES:
+        raise ProtocolError(f"a message of {len(body)} bytes is over the bound of {MAX_FRAME_BYTES}")
+    return _LENGTH.pack(len(body)) + body
+
+
+@dataclass(slots=True)
+class FrameBuffer:
+    """Collects bytes as they come and yields whole messages; refuses a length over the bound before storing it."""
+
+    max_bytes: int = MAX_FRAME_BYTES
+    _data: bytearray = field(default_factory=bytearray)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self._data += data
+        while len(self._data) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._data)
+            if length > self.max_bytes:
+                raise ProtocolError(f"a message announces {length} bytes, over the bound of {self.max_bytes}")
+            end = _LENGTH.size + length
+            if len(self._data) < end:
+                return
+            yield bytes(self._data[_LENGTH.size : end])
+            del self._data[:end]
