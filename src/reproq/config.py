@@ -1,0 +1,217 @@
+"""One table of knobs: every name, unit, bound, default, flag, environment name and help text of the configuration.
+
+Pure: the front desks read flags, environment, files and Django's settings, and hand them to `load` as mappings.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from dataclasses import field as dataclass_field
+from difflib import get_close_matches
+from typing import Any, Final
+
+from reproq.errors import ConfigurationError
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+
+
+def duration(value: object) -> float:
+    """Seconds of `250ms`, `1s`, `5m`, `2h`, `1d`, a plain number of seconds, or a timedelta."""
+    if isinstance(value, bool):
+        raise ValueError("is not a duration such as 250ms, 1s, 5m or 2h")
+    if isinstance(value, int | float):
+        return float(value)
+    seconds = getattr(value, "total_seconds", None)
+    if seconds is not None:
+        return float(seconds())
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError("is not a duration such as 250ms, 1s, 5m or 2h")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def whole(value: object) -> int:
+    """A whole number, or the text of one."""
+    if isinstance(value, bool) or (not isinstance(value, int) and not str(value).strip().lstrip("-").isdigit()):
+        raise ValueError("is not a whole number")
+    return int(str(value))
+
+
+def names(value: object) -> tuple[str, ...]:
+    """A list of names, or one text with commas between them."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, Sequence) or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise ValueError("is not a list of names such as default,mail")
+    return tuple(dict.fromkeys(part.strip() for part in parts))
+
+
+def text(value: object) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        raise ValueError("is not a text")
+    return value
+
+
+def executor_name(value: object) -> str:
+    """`fork` or `mock`."""
+    known = ("fork", "mock")
+    if value not in known:
+        raise ValueError(f"is none of {', '.join(known)}")
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One thing that can be configured. `bounds` are inclusive; `environment` holds our name first, then aliases."""
+
+    help: str
+    parse: Callable[[object], Any]
+    environment: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
+    unit: str = ""
+    secret: bool = False
+    flag: bool = True
+
+
+def _knob(default: Any, explanation: str, parse: Callable[[object], Any], *environment: str, **more: Any) -> Any:
+    return dataclass_field(default=default, metadata={"knob": Knob(explanation, parse, environment, **more)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The effective configuration. Durations are seconds."""
+
+    dsn: str = _knob("", "Address of the database.", text, "REPROQ_DSN", "DATABASE_URL", secret=True)
+    backend: str = _knob("default", "The TASKS alias to serve.", text, "REPROQ_BACKEND")
+    worker_id: str = _knob("", "Name of this worker; drawn when empty.", text, "REPROQ_WORKER_ID", "WORKER_ID")
+    queues: tuple[str, ...] = _knob(
+        ("default",), "Queues to serve, with commas between; * for all.", names, "REPROQ_QUEUES", "QUEUE_NAME"
+    )
+    exclude_queues: tuple[str, ...] = _knob((), "Queues that * leaves out.", names, "REPROQ_EXCLUDE_QUEUES")
+    concurrency: int = _knob(
+        0, "Runs at once; 0 takes the number of CPUs.", whole, "REPROQ_CONCURRENCY", bounds=(0, 10_000)
+    )
+    executor: str = _knob("fork", "How runs are executed: fork or mock.", executor_name, "REPROQ_EXECUTOR", "EXEC_MODE")
+    exec_sleep: float = _knob(
+        0.1, "How long a mock run sleeps.", duration, "REPROQ_EXEC_SLEEP", "EXEC_SLEEP", bounds=(0, 86_400), unit="s"
+    )
+    poll_interval: float = _knob(
+        1.0,
+        "How long an idle worker waits before it looks again.",
+        duration,
+        "REPROQ_POLL_INTERVAL",
+        "POLL_INTERVAL",
+        bounds=(0.01, 3600),
+        unit="s",
+    )
+    lease: float = _knob(
+        30.0, "How long a claim holds without renewal.", duration, "REPROQ_LEASE", bounds=(0.5, 86_400), unit="s"
+    )
+    heartbeat: float = _knob(
+        10.0, "How often claims are renewed.", duration, "REPROQ_HEARTBEAT", bounds=(0.1, 28_800), unit="s"
+    )
+    timeout: float = _knob(
+        900.0, "How long a run may take.", duration, "REPROQ_TIMEOUT", bounds=(0.001, 30 * 86_400), unit="s"
+    )
+    kill_grace: float = _knob(
+        5.0, "Time between TERM and KILL.", duration, "REPROQ_KILL_GRACE", bounds=(0, 600), unit="s"
+    )
+    drain_timeout: float = _knob(
+        25.0,
+        "How long a stopping worker waits for its runs.",
+        duration,
+        "REPROQ_DRAIN_TIMEOUT",
+        bounds=(0, 86_400),
+        unit="s",
+    )
+    max_attempts: int = _knob(
+        3, "Counted tries of a run before it fails.", whole, "REPROQ_MAX_ATTEMPTS", bounds=(1, 1000)
+    )
+    max_releases: int = _knob(
+        20, "Releases of a run before one counts as a failure.", whole, "REPROQ_MAX_RELEASES", bounds=(0, 10_000)
+    )
+    max_payload_bytes: int = _knob(
+        1 << 20, "Largest arguments of a run.", whole, "REPROQ_MAX_PAYLOAD_BYTES", bounds=(1, 1 << 25), unit="bytes"
+    )
+    max_return_bytes: int = _knob(
+        1 << 20, "Largest return value of a run.", whole, "REPROQ_MAX_RETURN_BYTES", bounds=(1, 1 << 25), unit="bytes"
+    )
+    output_bytes: int = _knob(
+        1 << 16, "Most that is kept of a run's output.", whole, "REPROQ_OUTPUT_BYTES", bounds=(0, 1 << 24), unit="bytes"
+    )
+
+
+KNOBS: Final[dict[str, Knob]] = {item.name: item.metadata["knob"] for item in fields(Config)}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where values come from, in people's words, and the values by the knobs' names."""
+
+    name: str
+    values: Mapping[str, object]
+
+
+def from_environment(environ: Mapping[str, str]) -> Source:
+    """The knobs that the environment sets; the first name of a knob that is set and not empty wins."""
+    found: dict[str, object] = {}
+    for name, knob in KNOBS.items():
+        for variable in knob.environment:
+            if environ.get(variable):
+                found[name] = environ[variable]
+                break
+    return Source("the environment", found)
+
+
+def load(*sources: Source) -> Config:
+    """The configuration that these sources give, later ones above earlier ones.
+
+    Raises ConfigurationError with every problem of every source in one text.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for source in sources:
+        for name, value in source.values.items():
+            try:
+                values[name] = _parsed(name, value)
+            except ValueError as error:
+                problems.append(f"{source.name}: {error}")
+    if not problems:
+        config = Config(**values)
+        problems = conflicts(config)
+        if not problems:
+            return config
+    raise ConfigurationError("\n".join(problems))
+
+
+def _parsed(name: str, value: object) -> Any:
+    knob = KNOBS.get(name)
+    if knob is None:
+        near = get_close_matches(name, KNOBS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"there is no setting {name}{hint}")
+    shown = "(secret)" if knob.secret else repr(value)
+    try:
+        parsed = knob.parse(value)
+    except ValueError as error:
+        raise ValueError(f"{name} = {shown} {error}") from None
+    if knob.bounds and not knob.bounds[0] <= parsed <= knob.bounds[1]:
+        low, high = knob.bounds
+        raise ValueError(f"{name} = {shown} is outside {low:g} to {high:g} {knob.unit}".rstrip())
+    return parsed
+
+
+def conflicts(config: Config) -> list[str]:
+    """Values that are fine alone and cannot work together, each with its remedy."""
+    problems = []
+    if config.lease < 3 * config.heartbeat:
+        problems.append(
+            f"lease must be at least 3 x heartbeat, got lease={config.lease:g}s heartbeat={config.heartbeat:g}s; "
+            "raise lease or lower heartbeat"
+        )
+    if "*" in config.queues and len(config.queues) > 1:
+        problems.append(f"queues = {','.join(config.queues)} mixes * with names; give * alone or names alone")
+    if config.exclude_queues and config.queues != ("*",):
+        problems.append("exclude_queues only works beside queues = *; leave it out or serve *")
+    return problems

@@ -1,0 +1,126 @@
+"""The one place that connects: how, with which deadlines, and which errors mean "wait" rather than "stop"."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import conninfo, errors
+
+from reproq.errors import ConfigurationError, NotMigrated
+
+CONNECTION_DEFAULTS: Final = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",  # milliseconds
+}
+"""libpq parameters, never server settings: a pooler refuses those or leaks them to strangers."""
+
+OUTAGE_STATES: Final = ("08", "57P01", "57P02", "57P03", "25006", "53100", "53200", "53300", "40001", "40P01", "55P03")
+"""SQLSTATEs, or classes of them, that waiting may mend. No SQLSTATE at all means a broken connection."""
+
+REFUSALS: Final = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied for database",
+    "unsupported startup parameter",
+    "invalid connection option",
+    "invalid port number",
+    "invalid integer value",
+)
+"""What libpq says, without an SQLSTATE, when waiting will not help."""
+
+
+def address(dsn: str) -> str:
+    """The address without its password, for people."""
+    try:
+        parts = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return "(an address that cannot be parsed)"
+    names = ("host", "port", "dbname", "user", "service")
+    return " ".join(f"{name}={parts[name]}" for name in names if parts.get(name)) or "(libpq's defaults)"
+
+
+def check_address(dsn: str) -> None:
+    """Raise ConfigurationError for an address that libpq cannot parse. Its text is not repeated: it may hold a
+    password."""
+    try:
+        conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        reason = str(error).split('"')[0].strip() or "unknown"
+        raise ConfigurationError(
+            f"the database address cannot be parsed ({reason}); write it as postgresql://user:password@host:5432/name, "
+            "with @ : / % in the password written as %40 %3A %2F %25"
+        ) from None
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether waiting may mend it: a broken connection, a restart, a fail-over, a full disk, a deadlock."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(OUTAGE_STATES)
+    return isinstance(error, psycopg.OperationalError) and not is_refusal(error)
+
+
+def is_refusal(error: psycopg.Error) -> bool:
+    """Whether the server or libpq refused the address itself, so that only a person can mend it."""
+    return error.sqlstate is None and any(words in str(error) for words in REFUSALS)
+
+
+def is_bad_row(error: BaseException) -> bool:
+    """Whether one value of a batch was refused, so that the rest of the batch may still be stored."""
+    return isinstance(error, psycopg.DataError | errors.ProgramLimitExceeded | errors.UntranslatableCharacter)
+
+
+class Database:
+    """One connection, made when it is first needed and again after it broke."""
+
+    def __init__(self, dsn: str, application_name: str) -> None:
+        check_address(dsn)
+        self.dsn = dsn
+        self._application_name = application_name
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor in a transaction of its own, committed at the end. A broken connection is dropped.
+
+        Raises ConfigurationError for a refused address and NotMigrated where our tables are missing.
+        """
+        connection = self._connection or self._connect()
+        try:
+            with connection.transaction(), connection.cursor() as cursor:
+                yield cursor
+        except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
+            raise NotMigrated(
+                f"the database {address(self.dsn)} lacks what this version of Reproq needs "
+                f"({error.diag.message_primary}); run: python manage.py migrate"
+            ) from error
+        finally:
+            if connection.closed or connection.broken:
+                self.close()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        given = conninfo.conninfo_to_dict(self.dsn)
+        params = CONNECTION_DEFAULTS | {"application_name": self._application_name[:63]} | given
+        try:
+            self._connection = psycopg.connect(conninfo.make_conninfo("", **params), autocommit=True)
+        except psycopg.OperationalError as error:
+            if is_refusal(error):
+                raise ConfigurationError(
+                    f"the database {address(self.dsn)} refuses us: {error}; correct the address or the server"
+                ) from None
+            raise
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

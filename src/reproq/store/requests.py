@@ -1,0 +1,196 @@
+"""What the loop asks of the database: one value a question, one transaction each, `run` answers it.
+
+A claim never shares a transaction with anything that must be durable: its commit is asynchronous.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+import psycopg
+
+from reproq.lifecycle import Failure, Kind, Status, Verdict
+from reproq.store import runs, workers
+from reproq.store.db import Database, is_bad_row
+from reproq.store.runs import Claimed, Finalisation, Rescued
+from reproq.store.workers import WorkerRow
+
+Clock = datetime | None
+"""The time the statements take: None is the database's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Write the worker's row; answers the installation's uuid, or None when the id is alive elsewhere."""
+
+    worker: WorkerRow
+    stale_after_seconds: float
+
+    def run(self, database: Database, now: Clock) -> str | None:
+        with database.transaction() as cursor:
+            uuid = workers.installation(cursor)
+            return uuid if workers.register(cursor, self.worker, self.stale_after_seconds, now) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Deregister:
+    """Take the worker's row away."""
+
+    worker_id: str
+    pid: int
+
+    def run(self, database: Database, now: Clock) -> None:
+        with database.transaction() as cursor:
+            workers.deregister(cursor, self.worker_id, self.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAnswer:
+    """The claimed runs, and the seconds until the next scheduled run falls due."""
+
+    claimed: list[Claimed]
+    next_due_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRuns:
+    """Promote what is due, then claim."""
+
+    queues: tuple[str, ...]
+    limit: int
+    token: int
+    worker_id: str
+    lease_seconds: float
+
+    def run(self, database: Database, now: Clock) -> ClaimAnswer:
+        with database.transaction() as cursor:
+            runs.promote(cursor, now=now)
+            claimed = runs.claim(
+                cursor,
+                queues=self.queues,
+                limit=self.limit,
+                token=self.token,
+                worker_id=self.worker_id,
+                lease_seconds=self.lease_seconds,
+                now=now,
+            )
+            full = len(claimed) == self.limit
+            return ClaimAnswer(claimed, None if full else runs.next_due_seconds(cursor, now))
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeAnswer:
+    """The run ids that were ours and are stored, and those whose verdict the database refused and why."""
+
+    stored: set[int]
+    refused: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeRuns:
+    """Store the ends of claims. A batch refused for one row is halved until that row stands alone."""
+
+    batch: tuple[Finalisation, ...]
+
+    def run(self, database: Database, now: Clock) -> FinalizeAnswer:
+        answer = FinalizeAnswer(set(), {})
+        _store(database, self.batch, now, answer)
+        return answer
+
+
+def _store(database: Database, batch: tuple[Finalisation, ...], now: Clock, answer: FinalizeAnswer) -> None:
+    try:
+        with database.transaction() as cursor:
+            answer.stored.update(runs.finalize(cursor, batch, time.monotonic(), now))
+    except psycopg.Error as error:
+        if not is_bad_row(error):
+            raise
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            _store(database, batch[:middle], now, answer)
+            _store(database, batch[middle:], now, answer)
+        elif batch[0].run_id in answer.refused:
+            raise  # the replacement was refused too: that is a bug of ours, and no value of the task's
+        else:
+            reason = (error.diag.message_primary or type(error).__name__)[:MAX_REASON]
+            answer.refused[batch[0].run_id] = reason
+            _store(database, (_replaced(batch[0], reason),), now, answer)
+
+
+MAX_REASON: Final = 500
+"""Characters of the database's refusal that are kept."""
+
+
+def _replaced(item: Finalisation, reason: str) -> Finalisation:
+    message = f"the attempt ended as {item.verdict.status}, but PostgreSQL refused to store it: {reason}"
+    failure = Failure(Kind.BAD_RETURN, "reproq.errors.BadReturn", message)
+    return replace(item, verdict=Verdict(Status.FAILED, error=failure))
+
+
+@dataclass(frozen=True, slots=True)
+class RenewAnswer:
+    """Run id -> whether to cancel it, for the claims that are still ours; and whether the worker's row was there."""
+
+    ours: dict[int, bool]
+    registered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewLeases:
+    """The heartbeat: extend the leases of everything held, and say that the worker lives."""
+
+    worker_id: str
+    held: tuple[tuple[int, int], ...]
+    lease_seconds: float
+    draining: bool
+
+    def run(self, database: Database, now: Clock) -> RenewAnswer:
+        with database.transaction() as cursor:
+            ours = runs.renew(cursor, self.held, self.lease_seconds, now) if self.held else {}
+            return RenewAnswer(ours, workers.heartbeat(cursor, self.worker_id, self.draining, now))
+
+
+@dataclass(frozen=True, slots=True)
+class RescueRuns:
+    """Finalise what other workers lost; answers what became of it."""
+
+    lease_seconds: float
+
+    def run(self, database: Database, now: Clock) -> list[Rescued]:
+        with database.transaction() as cursor:
+            return runs.rescue(cursor, self.lease_seconds, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQueues:
+    """The names of the queues that hold READY runs."""
+
+    def run(self, database: Database, now: Clock) -> list[str]:
+        with database.transaction() as cursor:
+            return runs.ready_queues(cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class AskWorkLeft:
+    """Whether these queues (None: all) hold anything READY, or due within the horizon."""
+
+    queues: tuple[str, ...] | None
+    horizon_seconds: float
+
+    def run(self, database: Database, now: Clock) -> bool:
+        with database.transaction() as cursor:
+            return runs.work_left(cursor, self.queues, self.horizon_seconds, now)
+
+
+Request = Register | Deregister | ClaimRuns | FinalizeRuns | RenewLeases | RescueRuns | ListQueues | AskWorkLeft
+Result = str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Rescued] | list[str] | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A request and its result. `error` is set when the request can never succeed; the loop raises it."""
+
+    request: Request
+    result: Result = None
+    error: Exception | None = None

@@ -1,0 +1,162 @@
+"""The store thread: owns the worker's connection, answers one request at a time, and waits out a lost database.
+
+So a database call that hangs delays no child's timeout, no pipe and no signal. The loop never calls libpq.
+"""
+
+import queue
+import random
+import socket
+import threading
+from collections.abc import Callable
+from selectors import EVENT_READ, BaseSelector
+from typing import Any, Final, Protocol
+
+import psycopg
+
+from reproq.errors import ReproqError
+from reproq.store.db import Database, address, is_outage
+from reproq.store.requests import Answer, Clock, Request
+
+MAX_WAITING_REQUESTS: Final = 64
+FIRST_RETRY_SECONDS: Final = 0.1
+LAST_RETRY_SECONDS: Final = 5.0
+
+
+class Store(Protocol):
+    """Where the loop puts requests and finds answers."""
+
+    def start(self, selector: BaseSelector) -> None: ...
+    def submit(self, request: Request) -> None: ...
+    def take_answers(self) -> list[Answer]: ...
+    def take_notices(self) -> list[str]: ...
+    def close(self) -> None: ...
+
+
+class DirectStore:
+    """Answers at once, in the caller's thread: for tests and the simulation. `clock` gives the statements' time."""
+
+    def __init__(self, database: Database, clock: Callable[[], Clock] = lambda: None) -> None:
+        self._database = database
+        self._clock = clock
+        self._answers: list[Answer] = []
+
+    def start(self, selector: BaseSelector) -> None:
+        """Nothing to register."""
+
+    def submit(self, request: Request) -> None:
+        self._answers.append(Answer(request, request.run(self._database, self._clock())))
+
+    def take_answers(self) -> list[Answer]:
+        answers, self._answers = self._answers, []
+        return answers
+
+    def take_notices(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        self._database.close()
+
+
+class StoreThread:
+    """Answers in a thread of its own, in the order of the requests, and wakes the loop through a socket."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._requests: queue.Queue[Request | None] = queue.Queue(MAX_WAITING_REQUESTS)
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._thread = threading.Thread(target=self._serve, name="reproq-store", daemon=True)
+        self._selector: BaseSelector | None = None
+
+    def start(self, selector: BaseSelector) -> None:
+        """Start the thread; the selector learns the descriptor that turns readable with every answer."""
+        self._selector = selector
+        selector.register(self._wake_read, EVENT_READ, self._drain_wake)
+        self._thread.start()
+
+    def submit(self, request: Request) -> None:
+        """Queue a request. The loop keeps at most one of a kind in flight, so the bound is never met; if it is, a bug
+        raises queue.Full rather than blocking the loop."""
+        self._requests.put_nowait(request)
+
+    def take_answers(self) -> list[Answer]:
+        """The answers since the last call, in order."""
+        return _take_all(self._answers)
+
+    def take_notices(self) -> list[str]:
+        """Sentences for the log: the database was lost, it is back."""
+        return _take_all(self._notices)
+
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Answer what is queued unless the database is away, then end the thread."""
+        if self._thread.is_alive():
+            self._stopping.set()
+            self._requests.put(None)
+            self._thread.join(timeout_seconds)
+        if self._selector is not None:
+            self._selector.unregister(self._wake_read)
+            self._selector = None
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _serve(self) -> None:
+        while (request := self._requests.get()) is not None:
+            answer = self._answer(request)
+            if answer is None:
+                break
+            self._answers.put(answer)
+            self._wake()
+        self._database.close()
+
+    def _answer(self, request: Request) -> Answer | None:
+        """The answer, however long it takes. None when the loop closed the store while the database was away."""
+        wait_seconds = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                result = request.run(self._database, None)
+            except psycopg.Error as error:
+                if not is_outage(error):
+                    return Answer(request, error=error)
+                if wait_seconds == FIRST_RETRY_SECONDS:
+                    self._notice(f"database lost, retrying until it is back: {address(self._database.dsn)}: {error}")
+            except ReproqError as error:
+                return Answer(request, error=error)
+            else:
+                if wait_seconds != FIRST_RETRY_SECONDS:
+                    self._notice(f"database back: {address(self._database.dsn)}")
+                return Answer(request, result)
+            if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
+                return None
+            wait_seconds = min(wait_seconds * 2, LAST_RETRY_SECONDS)
+
+    def _notice(self, text: str) -> None:
+        self._notices.put(text)
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_write.send(b"\0")
+        except BlockingIOError:
+            pass  # the socket is full of wake-ups that the loop has not read yet
+        except OSError:
+            pass  # the loop has closed the store
+
+    def _drain_wake(self) -> None:
+        try:
+            while self._wake_read.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+
+def _take_all(source: "queue.SimpleQueue[Any]") -> list[Any]:
+    items = []
+    try:
+        while True:
+            items.append(source.get_nowait())
+    except queue.Empty:
+        return items

@@ -1,0 +1,62 @@
+"""The rows of living workers: register, heartbeat, deregister, and the identity of the installation."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from reproq.errors import NotMigrated
+from reproq.store.statements import Cursor, fetch_one, statement
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """What a worker tells about itself."""
+
+    worker_id: str
+    hostname: str
+    pid: int
+    queues: tuple[str, ...]
+    executor: str
+    concurrency: int
+    version: str
+
+
+def register(cursor: Cursor, worker: WorkerRow, stale_after_seconds: float, now: datetime | None = None) -> bool:
+    """Write the worker's row. False when another process bears the id and was seen within `stale_after_seconds`."""
+    params = {
+        "worker_id": worker.worker_id,
+        "hostname": worker.hostname,
+        "pid": worker.pid,
+        "queues": list(worker.queues),
+        "executor": worker.executor,
+        "concurrency": worker.concurrency,
+        "version": worker.version,
+        "stale_after_seconds": stale_after_seconds,
+        "now": now,
+    }
+    return fetch_one(cursor, "register_worker", params) is not None
+
+
+def heartbeat(cursor: Cursor, worker_id: str, draining: bool, now: datetime | None = None) -> bool:
+    """Say that the worker lives. False when its row is gone."""
+    params = {"worker_id": worker_id, "draining": draining, "now": now}
+    return fetch_one(cursor, "heartbeat", params) is not None
+
+
+def deregister(cursor: Cursor, worker_id: str, pid: int) -> None:
+    """Take the row away."""
+    cursor.execute(statement("deregister_worker"), {"worker_id": worker_id, "pid": pid})
+
+
+def installation(cursor: Cursor) -> str:
+    """The uuid of this installation. Raises NotMigrated when its tables are older than this version needs."""
+    row = fetch_one(cursor, "installation", {})
+    if row is None or row[1] < SCHEMA_VERSION:
+        found = "none" if row is None else row[1]
+        raise NotMigrated(
+            f"the tables are of schema version {found}, this Reproq needs {SCHEMA_VERSION}; "
+            "run: python manage.py migrate"
+        )
+    return str(row[0])

@@ -1,0 +1,96 @@
+"""`ExactJSONField`: a PostgreSQL `json` column that keeps the text it was given, for arguments and return values.
+
+Django's own JSONField sends jsonb, which changes what it stores (key order, `1e16`, `-0.0`, U+0000) and offers look-ups
+that `json` has no operators for. This field reads and writes text, and offers `isnull` alone; to look inside, cast:
+`.annotate(doc=Cast("args", JSONField()))`, which is a copy as jsonb with all its changes.
+"""
+
+import json
+from typing import Any
+
+from django.core import exceptions
+from django.db import models
+from django.db.models.lookups import IsNull
+
+
+class ExactJSONField(models.Field):
+    """JSON stored as it was sent. Python values in and out, `json.dumps`/`json.loads` between, nothing else."""
+
+    description = "JSON, stored as it was sent"
+    empty_strings_allowed = False
+
+    def db_type(self, connection: Any) -> str:
+        return "json"
+
+    def get_internal_type(self) -> str:
+        return "ExactJSONField"
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        """Ask for the text: psycopg would parse `json`, and DISTINCT and UNION need a type that has an equality."""
+        return f"({sql})::text", params
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+        return "%s::json"
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        if value is None or hasattr(value, "as_sql"):
+            return value
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+    def to_python(self, value: Any) -> Any:
+        return value
+
+    def validate(self, value: Any, model_instance: models.Model | None) -> None:
+        super().validate(value, model_instance)
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise exceptions.ValidationError(f"not storable as JSON: {error}", code="invalid") from error
+
+    def value_to_string(self, obj: models.Model) -> Any:
+        return self.value_from_object(obj)
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        return IsNull if lookup_name == "isnull" else None
+
+    def get_transform(self, lookup_name: str) -> None:
+        return None
+
+
+class PlainArrayField(models.Field):
+    """A one-dimensional array column, a list in Python. Django's ArrayField would ask for `django.contrib.postgres`."""
+
+    empty_strings_allowed = False
+    element_type = ""
+
+    def db_type(self, connection: Any) -> str:
+        return f"{self.element_type}[]"
+
+    def get_internal_type(self) -> str:
+        return type(self).__name__
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+        return f"%s::{self.element_type}[]"
+
+    def value_to_string(self, obj: models.Model) -> Any:
+        return self.value_from_object(obj)
+
+    def to_python(self, value: Any) -> Any:
+        return list(value) if isinstance(value, tuple) else value
+
+
+class TextArrayField(PlainArrayField):
+    """`text[]`."""
+
+    description = "Array of texts"
+    element_type = "text"
+
+
+class FloatArrayField(PlainArrayField):
+    """`double precision[]`."""
+
+    description = "Array of numbers"
+    element_type = "double precision"

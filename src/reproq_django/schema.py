@@ -1,0 +1,44 @@
+"""The operations of our migrations: they act on the database aliases that a Reproq backend names, and on no other.
+
+The DDL that Django has no words for (functions, triggers, storage) stands beside this file in `sql/`, one file a thing.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+from django.db import migrations
+
+from reproq_django.conf import database_aliases
+
+DDL = files("reproq_django") / "sql"
+
+
+class CreateTable(migrations.CreateModel):
+    """CreateModel, on the aliases that a Reproq backend names."""
+
+    def allow_migrate_model(self, connection_alias: str, model: Any) -> bool:
+        return connection_alias in database_aliases() and super().allow_migrate_model(connection_alias, model)
+
+
+class Install(migrations.RunSQL):
+    """Run `sql/<name>.sql`; going back drops what `undo` says."""
+
+    def __init__(self, name: str, undo: str) -> None:
+        self.name = name
+        self.undo = undo
+        super().__init__((DDL / f"{name}.sql").read_text("utf-8"), undo)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return "Install", [self.name, self.undo], {}
+
+    def _is_ours(self, schema_editor: Any) -> bool:
+        connection = schema_editor.connection
+        return connection.vendor == "postgresql" and connection.alias in database_aliases()
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if self._is_ours(schema_editor):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if self._is_ours(schema_editor):
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
