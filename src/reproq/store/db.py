@@ -74,8 +74,9 @@ def is_refusal(error: psycopg.Error) -> bool:
 
 
 def is_bad_row(error: BaseException) -> bool:
-    """Whether one value of a batch was refused, so that the rest of the batch may still be stored."""
-    return isinstance(error, psycopg.DataError | errors.ProgramLimitExceeded | errors.UntranslatableCharacter)
+    """Whether one row of a batch was refused, so that the rest of the batch may still be stored."""
+    kinds = psycopg.DataError | psycopg.IntegrityError | errors.ProgramLimitExceeded | errors.RaiseException
+    return isinstance(error, kinds)
 
 
 class Database:

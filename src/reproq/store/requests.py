@@ -110,9 +110,7 @@ def _store(database: Database, batch: tuple[Finalisation, ...], now: Clock, answ
             middle = len(batch) // 2
             _store(database, batch[:middle], now, answer)
             _store(database, batch[middle:], now, answer)
-        elif batch[0].run_id in answer.refused:
-            raise  # the replacement was refused too: that is a bug of ours, and no value of the task's
-        else:
+        elif batch[0].run_id not in answer.refused:  # else the replacement was refused too: its lease brings it back
             reason = (error.diag.message_primary or type(error).__name__)[:MAX_REASON]
             answer.refused[batch[0].run_id] = reason
             _store(database, (_replaced(batch[0], reason),), now, answer)

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 
 import psycopg
 
-from reproq.errors import ReproqError
 from reproq.store.db import Database, address, is_outage
 from reproq.store.requests import Answer, Clock, Request
 
@@ -123,8 +122,8 @@ class StoreThread:
                     return Answer(request, error=error)
                 if wait_seconds == FIRST_RETRY_SECONDS:
                     self._notice(f"database lost, retrying until it is back: {address(self._database.dsn)}: {error}")
-            except ReproqError as error:
-                return Answer(request, error=error)
+            except Exception as error:
+                return Answer(request, error=error)  # the loop raises it: a thread that died silently would hang it
             else:
                 if wait_seconds != FIRST_RETRY_SECONDS:
                     self._notice(f"database back: {address(self._database.dsn)}")

@@ -1,0 +1,72 @@
+"""Runs a worker as a service: signals, the loop, and an orderly end. The only room that handles signals."""
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from selectors import EVENT_READ, BaseSelector
+from types import FrameType
+from typing import Final
+
+from reproq.worker.loop import Worker
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(worker: Worker, each_step: Callable[[], None] = lambda: None) -> int:
+    """Step the worker until it has finished. The first TERM or INT drains it, the second stops it at once.
+
+    Returns the exit code: 0, or 1 when ends of runs could not be stored. `each_step` is called after every step.
+    """
+    try:
+        with _stop_signals(worker):
+            while not worker.finished:
+                worker.step()
+                each_step()
+        return 1 if worker.left_behind else 0
+    finally:
+        worker.close()
+
+
+@contextmanager
+def _stop_signals(worker: Worker) -> Iterator[None]:
+    """Signals only leave a byte in a socket of the worker's selector: the loop acts on it between two steps."""
+    received = 0
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received += 1
+        worker.drain(None if received == 1 else 0.0)
+
+    before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
+    with _wakeup(worker.selector):
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _wakeup(selector: BaseSelector) -> Iterator[None]:
+    read, write = socket.socketpair()
+    read.setblocking(False)
+    write.setblocking(False)
+
+    def drain() -> None:
+        while True:
+            try:
+                if not read.recv(64):
+                    return
+            except BlockingIOError:
+                return
+
+    before = signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+    selector.register(read, EVENT_READ, drain)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        selector.unregister(read)
+        read.close()
+        write.close()

@@ -1,0 +1,55 @@
+"""Log lines: `run.rescued id=41 attempt=2 of=3 worker=w-7 retry_in=8s`, on the logger `reproq`."""
+
+import json
+import logging
+from typing import Final
+
+from reproq.telemetry.events import Event, Field
+
+LEVELS: Final = {
+    "run.claimed": logging.DEBUG,
+    "run.retried": logging.WARNING,
+    "run.failed": logging.ERROR,
+    "run.rescued": logging.WARNING,
+    "run.outcome_discarded": logging.WARNING,
+    "run.lease_lost": logging.WARNING,
+    "run.return_refused": logging.ERROR,
+    "worker.id_taken": logging.WARNING,
+    "worker.left_behind": logging.ERROR,
+    "executor.notice": logging.WARNING,
+    "database.notice": logging.WARNING,
+}
+"""Every event that is not here is logged as INFO."""
+
+logger = logging.getLogger("reproq")
+
+
+def log_event(event: Event) -> None:
+    """Write one event as one line."""
+    level = LEVELS.get(event.name, logging.INFO)
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", line(event))
+
+
+def line(event: Event) -> str:
+    """The event as text. Values with spaces or control characters are quoted, so that one event stays one line."""
+    return " ".join([event.name, *(f"{name}={_shown(value)}" for name, value in event.fields.items())])
+
+
+def _shown(value: Field) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    text = str(value)
+    plain = text.isprintable() and not any(mark in text for mark in ' ="') and text
+    return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def log_to_stderr(verbose: bool = False) -> None:
+    """Show the lines on stderr, with the time in front; a project that configured the logger keeps its handlers."""
+    if logger.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,40 @@
+"""What the loop tells of the ends of runs: one event each, saying what happened and what happens next."""
+
+from reproq.lifecycle import Status
+from reproq.store.runs import Finalisation, Rescued
+from reproq.telemetry.events import Telemetry
+
+
+def tell_end(telemetry: Telemetry, item: Finalisation) -> None:
+    """An end that is stored."""
+    verdict, error = item.verdict, item.verdict.error
+    match verdict.status:
+        case Status.SUCCESSFUL:
+            elapsed = None if item.started_s is None or item.ended_s is None else item.ended_s - item.started_s
+            telemetry.emit("run.succeeded", id=item.run_id, seconds=elapsed)
+        case Status.READY:
+            telemetry.emit("run.released", id=item.run_id, reason=verdict.waiting_reason)
+        case Status.SCHEDULED if error:
+            wait = verdict.delay_seconds
+            telemetry.emit("run.retried", id=item.run_id, kind=error.kind, error=error.message, retry_in_seconds=wait)
+        case _ if error:
+            telemetry.emit("run.failed", id=item.run_id, status=verdict.status, kind=error.kind, error=error.message)
+
+
+def tell_discarded(telemetry: Telemetry, run_id: int, reason: str) -> None:
+    """An end that nobody stores, because the claim is no longer ours."""
+    telemetry.emit("run.outcome_discarded", id=run_id, reason=reason, next="whoever claimed it decides")
+
+
+def tell_rescued(telemetry: Telemetry, one: Rescued) -> None:
+    """A run of another worker whose lease ran out."""
+    telemetry.emit(
+        "run.rescued",
+        id=one.claim.run_id,
+        task=one.task_path,
+        attempt=one.claim.attempt,
+        of=one.claim.max_attempts,
+        lost_by=one.worker_id,
+        becomes=one.verdict.status,
+        retry_in_seconds=one.verdict.delay_seconds,
+    )
