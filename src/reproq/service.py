@@ -18,10 +18,14 @@ def serve(worker: Worker, each_step: Callable[[], None] = lambda: None) -> int:
 
     Returns the exit code: 0, or 1 when ends of runs could not be stored. `each_step` is called after every step.
     """
+    acted_on = 0
     try:
-        with _stop_signals(worker):
+        with _stop_signals(worker.selector) as received:
             while not worker.finished:
                 worker.step()
+                if len(received) > acted_on:
+                    acted_on = len(received)
+                    worker.drain(None if acted_on == 1 else 0.0)
                 each_step()
         return 1 if worker.left_behind else 0
     finally:
@@ -29,22 +33,21 @@ def serve(worker: Worker, each_step: Callable[[], None] = lambda: None) -> int:
 
 
 @contextmanager
-def _stop_signals(worker: Worker) -> Iterator[None]:
-    """Signals only leave a byte in a socket of the worker's selector: the loop acts on it between two steps."""
-    received = 0
+def _stop_signals(selector: BaseSelector) -> Iterator[list[int]]:
+    """The stop signals received so far. A handler only notes its signal and wakes the selector through a socket; the
+    loop acts on it between two steps, so that no signal ever finds half-changed state."""
+    received: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal received
-        received += 1
-        worker.drain(None if received == 1 else 0.0)
+        received.append(number)
 
     before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
-    with _wakeup(worker.selector):
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    try:
+        with _wakeup(selector):
+            yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from typing import Final
 import psycopg
 
 from reproq.lifecycle import Failure, Kind, Status, Verdict
-from reproq.store import runs, workers
+from reproq.store import claims, workers
+from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.store.db import Database, is_bad_row
-from reproq.store.runs import Claimed, Finalisation, Rescued
 from reproq.store.workers import WorkerRow
 
 Clock = datetime | None
@@ -65,8 +65,8 @@ class ClaimRuns:
 
     def run(self, database: Database, now: Clock) -> ClaimAnswer:
         with database.transaction() as cursor:
-            runs.promote(cursor, now=now)
-            claimed = runs.claim(
+            claims.promote(cursor, now=now)
+            claimed = claims.claim(
                 cursor,
                 queues=self.queues,
                 limit=self.limit,
@@ -76,7 +76,7 @@ class ClaimRuns:
                 now=now,
             )
             full = len(claimed) == self.limit
-            return ClaimAnswer(claimed, None if full else runs.next_due_seconds(cursor, now))
+            return ClaimAnswer(claimed, None if full else claims.next_due_seconds(cursor, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class FinalizeRuns:
 def _store(database: Database, batch: tuple[Finalisation, ...], now: Clock, answer: FinalizeAnswer) -> None:
     try:
         with database.transaction() as cursor:
-            answer.stored.update(runs.finalize(cursor, batch, time.monotonic(), now))
+            answer.stored.update(claims.finalize(cursor, batch, time.monotonic(), now))
     except psycopg.Error as error:
         if not is_bad_row(error):
             raise
@@ -145,7 +145,7 @@ class RenewLeases:
 
     def run(self, database: Database, now: Clock) -> RenewAnswer:
         with database.transaction() as cursor:
-            ours = runs.renew(cursor, self.held, self.lease_seconds, now) if self.held else {}
+            ours = claims.renew(cursor, self.held, self.lease_seconds, now) if self.held else {}
             return RenewAnswer(ours, workers.heartbeat(cursor, self.worker_id, self.draining, now))
 
 
@@ -157,7 +157,7 @@ class RescueRuns:
 
     def run(self, database: Database, now: Clock) -> list[Rescued]:
         with database.transaction() as cursor:
-            return runs.rescue(cursor, self.lease_seconds, now=now)
+            return claims.rescue(cursor, self.lease_seconds, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class ListQueues:
 
     def run(self, database: Database, now: Clock) -> list[str]:
         with database.transaction() as cursor:
-            return runs.ready_queues(cursor)
+            return claims.ready_queues(cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class AskWorkLeft:
 
     def run(self, database: Database, now: Clock) -> bool:
         with database.transaction() as cursor:
-            return runs.work_left(cursor, self.queues, self.horizon_seconds, now)
+            return claims.work_left(cursor, self.queues, self.horizon_seconds, now)
 
 
 Request = Register | Deregister | ClaimRuns | FinalizeRuns | RenewLeases | RescueRuns | ListQueues | AskWorkLeft

@@ -13,7 +13,8 @@ from typing import Final
 from reproq.config import Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Ended, Executor, Key
-from reproq.lifecycle import Failure, Kind, Outcome, Release, decide
+from reproq.lifecycle import Failure, Kind, Release
+from reproq.store.claims import Claimed, Finalisation
 from reproq.store.requests import (
     Answer,
     AskWorkLeft,
@@ -29,11 +30,11 @@ from reproq.store.requests import (
     Request,
     RescueRuns,
 )
-from reproq.store.runs import Claimed, Finalisation
 from reproq.store.thread import Store
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.duty import Duty
+from reproq.worker.ledger import Ledger
 from reproq.worker.tell import tell_discarded, tell_end, tell_rescued
 
 ALL_QUEUES: Final = ("*",)
@@ -82,9 +83,7 @@ class Worker:
         self._finalising = False
         self._registered = False
         self._queues = () if config.queues == ALL_QUEUES else config.queues
-        self._running: dict[Key, Claimed] = {}
-        self._ending: dict[Key, Finalisation] = {}
-        self._lost: set[Key] = set()
+        self._ledger = Ledger(config.max_releases)
         self._contact_since: float | None = None
         self._refused_since: float | None = None
         self._drain_deadline: float | None = None
@@ -99,21 +98,21 @@ class Worker:
         """Whether a draining worker has nothing left to run, to store or to hear of."""
         if self._drain_deadline is None:
             return False
-        if not self._running and not self._ending and self._claims.asked_s is None:
+        if not self._ledger.unstored and self._claims.asked_s is None:
             return True
         return self._monotonic() > self._drain_deadline + self._config.kill_grace + GIVE_UP_SECONDS
 
     @property
     def left_behind(self) -> int:
-        """Runs whose end could not be stored; their leases bring them back."""
-        return len(self._running) + len(self._ending)
+        """Runs whose end is not stored; if the worker ends now, their leases bring them back."""
+        return self._ledger.unstored
 
     def drain(self, timeout_seconds: float | None = None) -> None:
         """Stop claiming. Running runs have `timeout_seconds` (default: drain_timeout) to end, then are released."""
         patience = self._config.drain_timeout if timeout_seconds is None else timeout_seconds
         deadline = self._monotonic() + patience
         self._drain_deadline = min(deadline, self._drain_deadline or deadline)
-        self._telemetry.emit("worker.draining", running=len(self._running), timeout_seconds=patience)
+        self._telemetry.emit("worker.draining", running=len(self._ledger.running), timeout_seconds=patience)
 
     def step(self, max_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:
         """Wait for something to happen, at most this long, then do everything that is due."""
@@ -157,22 +156,9 @@ class Worker:
             moments.append(self._drain_deadline if not self._killed_at_drain else self._monotonic() + 1.0)
         return moments
 
-    # -- ends of runs -------------------------------------------------------------------------------------------------
-
     def _end(self, ended: Ended) -> None:
-        claimed = self._running.pop(ended.key, None)
-        if ended.key in self._lost:
-            self._lost.discard(ended.key)
+        if not self._ledger.end(ended):
             tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
-        elif claimed is not None:
-            self._settle(claimed, ended.outcome, ended.started_s, ended.ended_s)
-
-    def _settle(
-        self, claimed: Claimed, outcome: Outcome, started_s: float | None = None, ended_s: float | None = None
-    ) -> None:
-        verdict = decide(claimed.claim, outcome, max_releases=self._config.max_releases)
-        run_id, token = claimed.claim.run_id, claimed.claim.token
-        self._ending[run_id, token] = Finalisation(run_id, token, verdict, started_s, ended_s)
 
     # -- answers of the store -----------------------------------------------------------------------------------------
 
@@ -198,7 +184,7 @@ class Worker:
                 self._claims.next_s = min(self._claims.next_s, self._monotonic())
             case AskWorkLeft(), bool() as left:
                 self._work_check = Duty(next_s=float("inf"))
-                if not left and not self._running and not self._ending:
+                if not left and not self._ledger.unstored:
                     self.drain()
 
     def _on_registered(self, uuid: str | None) -> None:
@@ -232,16 +218,14 @@ class Worker:
         self._claims.next_s = now if len(answer.claimed) == limit else now + min(waits)
         for claimed in answer.claimed:
             self._start(claimed)
-        if self._burst and not answer.claimed and not self._running and not self._ending:
+        if self._burst and not answer.claimed and not self._ledger.unstored:
             self._work_check.next_s = now
 
     def _start(self, claimed: Claimed) -> None:
         if self._drain_deadline is not None:
-            self._settle(claimed, Release("the worker is draining", started=False))
+            self._ledger.settle(claimed, Release("the worker is draining", started=False))
             return
-        key = (claimed.claim.run_id, claimed.claim.token)
-        self._running[key] = claimed
-        self._executor.submit(key, claimed.payload)
+        self._executor.submit(self._ledger.start(claimed), claimed.payload)
         self._telemetry.emit(
             "run.claimed",
             id=claimed.claim.run_id,
@@ -253,7 +237,7 @@ class Worker:
     def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
         self._finalising = False
         for item in batch:
-            self._ending.pop((item.run_id, item.token), None)
+            self._ledger.ending.pop((item.run_id, item.token), None)
             if item.run_id not in answer.stored:
                 tell_discarded(self._telemetry, item.run_id, "its claim had passed to another")
             elif item.run_id in answer.refused:
@@ -271,12 +255,11 @@ class Worker:
             self._registered, self._registration.next_s = False, now
         for key in held:
             cancel = answer.ours.get(key[0])
-            if key in self._running and cancel is None:
-                self._lost.add(key)
-                self._running.pop(key)
+            if key in self._ledger.running and cancel is None:
+                self._ledger.lose(key)
                 self._executor.stop(key, Release("lease lost", started=True))
                 self._telemetry.emit("run.lease_lost", id=key[0], next="its child is killed, its outcome discarded")
-            elif key in self._running and cancel:
+            elif key in self._ledger.running and cancel:
                 why = Failure(Kind.CANCELLED, "reproq.errors.RunCancelled", "cancelled while it ran")
                 self._executor.stop(key, why)
 
@@ -291,9 +274,9 @@ class Worker:
         if self._renewals.is_due(now):
             self._renewals.next_s = now + self._config.heartbeat
             self._send(self._renewals, self._renewal(), now)
-        if self._ending and not self._finalising:
+        if self._ledger.ending and not self._finalising:
             self._finalising = True
-            self._store.submit(FinalizeRuns(tuple(self._ending.values())[:MAX_FINALIZE_BATCH]))
+            self._store.submit(FinalizeRuns(tuple(self._ledger.ending.values())[:MAX_FINALIZE_BATCH]))
         if self._rescues.is_due(now):
             self._rescues.next_s = now + self._config.lease / 3
             if self._contact_since is not None and now - self._contact_since >= self._config.lease:
@@ -311,7 +294,7 @@ class Worker:
         if self._claims.is_due(now) and self._queues:
             claim = ClaimRuns(
                 queues=self._queues,
-                limit=self._row.concurrency - len(self._running),
+                limit=self._row.concurrency - len(self._ledger.running),
                 token=self._draw_token(),
                 worker_id=self._row.worker_id,
                 lease_seconds=self._config.lease,
@@ -325,7 +308,7 @@ class Worker:
     def _renewal(self) -> RenewLeases:
         return RenewLeases(
             worker_id=self._row.worker_id,
-            held=(*self._running, *self._ending),
+            held=self._ledger.held,
             lease_seconds=self._config.lease,
             draining=self._drain_deadline is not None,
         )
@@ -339,15 +322,15 @@ class Worker:
             self._registered
             and self._drain_deadline is None
             and self._executor.ready
-            and len(self._running) < self._row.concurrency
-            and len(self._ending) < MAX_ENDING
+            and len(self._ledger.running) < self._row.concurrency
+            and len(self._ledger.ending) < MAX_ENDING
         )
 
     def _enforce_drain(self) -> None:
         if self._drain_deadline is None or self._killed_at_drain or self._monotonic() < self._drain_deadline:
             return
         self._killed_at_drain = True
-        for key in self._running:
+        for key in self._ledger.running:
             self._executor.stop(key, Release("the worker was stopped before it ended", started=True))
 
     def _tell_notices(self) -> None:

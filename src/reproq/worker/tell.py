@@ -1,7 +1,7 @@
 """What the loop tells of the ends of runs: one event each, saying what happened and what happens next."""
 
 from reproq.lifecycle import Status
-from reproq.store.runs import Finalisation, Rescued
+from reproq.store.claims import Finalisation, Rescued
 from reproq.telemetry.events import Telemetry
 
 

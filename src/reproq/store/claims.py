@@ -1,0 +1,242 @@
+"""Claims: take runs, keep them, end them, rescue what others lost, promote what is due. Batches everywhere.
+
+`now` is always the last parameter: None takes the database's clock; tests and the simulation set it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from reproq.lifecycle import Claim, Failure, Kind, Verdict, decide
+from reproq.spec import seed
+from reproq.store.runs import result_id
+from reproq.store.statements import Cursor, fetch_all, fetch_one
+from reproq.wire import Payload
+
+RESCUE_LIMIT: Final = 100
+PROMOTE_LIMIT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One claimed run: what `decide` needs and what the child gets. `waited_seconds`: from due to claimed."""
+
+    claim: Claim
+    payload: Payload
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finalisation:
+    """The end of one claim. Moments are CLOCK_MONOTONIC of this host; the database is told how long ago they were."""
+
+    run_id: int
+    token: int
+    verdict: Verdict
+    started_s: float | None = None
+    ended_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """One expired claim and what became of it."""
+
+    claim: Claim
+    worker_id: str
+    task_path: str
+    verdict: Verdict
+
+
+def claim(
+    cursor: Cursor,
+    *,
+    queues: Sequence[str],
+    limit: int,
+    token: int,
+    worker_id: str,
+    lease_seconds: float,
+    now: datetime | None = None,
+) -> list[Claimed]:
+    """Claim up to `limit` READY runs, the most urgent first. Commit alone: the commit is asynchronous."""
+    rows = fetch_all(
+        cursor,
+        "claim",
+        {
+            "queues": list(queues),
+            "limit": limit,
+            "token": token,
+            "worker_id": worker_id,
+            "lease_seconds": lease_seconds,
+            "now": now,
+        },
+    )
+    return [_claimed(row) for row in sorted(rows, key=_urgency)]
+
+
+def _urgency(row: tuple[Any, ...]) -> tuple[int, datetime, int]:
+    return (-row[15], row[24], row[0])  # priority descending, due_at, id
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    (run_id, nonce, token, attempts, failures, releases, max_attempts, spec_hash, backoff, unknown_for) = row[:10]
+    (backend, task_path, args, kwargs, queue_name, priority, run_after, enqueued_at, started_at) = row[10:19]
+    (last_attempted_at, worker_ids, errors, timeout_seconds, due_at, claimed_at) = row[19:]
+    steps = tuple(backoff) if backoff else None
+    held = Claim(run_id, token, attempts, failures, releases, max_attempts, spec_hash, steps, unknown_for)
+    payload = Payload(
+        run_id=run_id,
+        result_id=result_id(run_id, nonce),
+        backend=backend,
+        attempt=attempts,
+        max_attempts=max_attempts,
+        task_path=task_path,
+        args_json=args,
+        kwargs_json=kwargs,
+        spec_hash=spec_hash,
+        queue_name=queue_name,
+        priority=priority,
+        run_after=_iso(run_after),
+        enqueued_at=enqueued_at.isoformat(),
+        started_at=_iso(started_at),
+        last_attempted_at=_iso(last_attempted_at),
+        worker_ids=tuple(worker_ids),
+        errors_json=errors,
+        timeout_seconds=timeout_seconds,
+        seed=seed(spec_hash),
+    )
+    return Claimed(held, payload, max(0.0, (claimed_at - due_at).total_seconds()))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def renew(
+    cursor: Cursor, held: Sequence[tuple[int, int]], lease_seconds: float, now: datetime | None = None
+) -> dict[int, bool]:
+    """Extend the leases of `(run_id, token)` pairs. Returns those still ours: run id -> whether to cancel it."""
+    batch = sorted(held)
+    rows = fetch_all(
+        cursor,
+        "renew",
+        {
+            "ids": [run_id for run_id, _ in batch],
+            "tokens": [token for _, token in batch],
+            "lease_seconds": lease_seconds,
+            "now": now,
+        },
+    )
+    return {run_id: cancel for run_id, cancel in rows}  # noqa: C416 - dict() would not type
+
+
+def finalize(
+    cursor: Cursor, batch: Sequence[Finalisation], monotonic_s: float = 0.0, now: datetime | None = None
+) -> set[int]:
+    """Store the ends of claims in one statement. Returns the run ids that were still ours; the others changed nothing.
+
+    `monotonic_s` is this host's CLOCK_MONOTONIC now, against which the moments of the batch are aged.
+    """
+    items = sorted(batch, key=lambda item: item.run_id)
+    verdicts = [item.verdict for item in items]
+    rows = fetch_all(
+        cursor,
+        "finalize",
+        {
+            "ids": [item.run_id for item in items],
+            "tokens": [item.token for item in items],
+            "statuses": [verdict.status.value for verdict in verdicts],
+            "return_values": [verdict.return_json for verdict in verdicts],
+            "errors": [_error_json(verdict.error) for verdict in verdicts],
+            "delays_seconds": [verdict.delay_seconds for verdict in verdicts],
+            "counts_failures": [verdict.counts_failure for verdict in verdicts],
+            "counts_releases": [verdict.counts_release for verdict in verdicts],
+            "undo_attempts": [verdict.undo_attempt for verdict in verdicts],
+            "waiting_reasons": [verdict.waiting_reason and storable(verdict.waiting_reason) for verdict in verdicts],
+            "started_ago_seconds": [_ago(item.started_s, monotonic_s) for item in items],
+            "ended_ago_seconds": [_ago(item.ended_s, monotonic_s) for item in items],
+            "now": now,
+        },
+    )
+    return {row[0] for row in rows}
+
+
+def _error_json(failure: Failure | None) -> str | None:
+    if failure is None:
+        return None
+    texts = {
+        "kind": failure.kind.value,
+        "exception_class": failure.exception_class,
+        "message": failure.message,
+        "traceback": failure.traceback,
+    }
+    return json.dumps({name: storable(text) for name, text in texts.items()})
+
+
+def storable(text: str) -> str:
+    """`text` as PostgreSQL can hold it: U+0000 and lone surrogates become visible escapes."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _ago(moment_s: float | None, monotonic_s: float) -> float | None:
+    return None if moment_s is None else max(0.0, monotonic_s - moment_s)
+
+
+def expired(
+    cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
+) -> list[tuple[Claim, str, str]]:
+    """Lock up to `limit` claims whose lease ran out: `(claim, worker_id, task_path)` each."""
+    rows = fetch_all(cursor, "expired", {"lease_seconds": lease_seconds, "limit": limit, "now": now})
+    claims = []
+    for *held, backoff, worker_id, task_path in rows:
+        claim = replace(Claim(*held), backoff_seconds=tuple(backoff) if backoff else None)
+        claims.append((claim, worker_id, task_path))
+    return claims
+
+
+def rescue(
+    cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
+) -> list[Rescued]:
+    """Finalise runs whose lease ran out, by the same `decide` and the same statement as every other end."""
+    rescued = []
+    for claim, worker_id, task_path in expired(cursor, lease_seconds, limit, now):
+        failure = Failure(
+            Kind.LEASE_EXPIRED,
+            "reproq.errors.LeaseExpired",
+            f"worker {worker_id} stopped renewing its lease: it died, hung, or lost the database",
+        )
+        rescued.append(Rescued(claim, worker_id, task_path, decide(claim, failure)))
+    if rescued:
+        finalize(cursor, [Finalisation(one.claim.run_id, one.claim.token, one.verdict) for one in rescued], now=now)
+    return rescued
+
+
+def promote(cursor: Cursor, limit: int = PROMOTE_LIMIT, now: datetime | None = None) -> int:
+    """Make due SCHEDULED runs READY; returns how many."""
+    return len(fetch_all(cursor, "promote", {"limit": limit, "now": now}))
+
+
+def next_due_seconds(cursor: Cursor, now: datetime | None = None) -> float | None:
+    """Seconds until the next SCHEDULED run falls due; None when there is none."""
+    row = fetch_one(cursor, "next_due", {"now": now})
+    return None if row is None else row[0]
+
+
+def ready_queues(cursor: Cursor) -> list[str]:
+    """The names of the queues that hold READY runs."""
+    return [row[0] for row in fetch_all(cursor, "ready_queues", {})]
+
+
+def work_left(
+    cursor: Cursor, queues: Sequence[str] | None, horizon_seconds: float, now: datetime | None = None
+) -> bool:
+    """Whether these queues (None: all) hold a run that is READY or falls due within the horizon."""
+    row = fetch_one(
+        cursor,
+        "work_left",
+        {"queues": None if queues is None else list(queues), "horizon_seconds": horizon_seconds, "now": now},
+    )
+    return bool(row and row[0])

@@ -1,0 +1,52 @@
+"""What the worker holds: runs that run, and ends that wait to be stored. Both keep their leases until then."""
+
+from reproq.executors import Ended, Key
+from reproq.lifecycle import Outcome, decide
+from reproq.store.claims import Claimed, Finalisation
+
+
+class Ledger:
+    """The claims of one worker, by `(run_id, token)`."""
+
+    def __init__(self, max_releases: int) -> None:
+        self.running: dict[Key, Claimed] = {}
+        self.ending: dict[Key, Finalisation] = {}
+        self._lost: set[Key] = set()
+        self._max_releases = max_releases
+
+    @property
+    def held(self) -> tuple[Key, ...]:
+        """Every claim whose lease must be renewed."""
+        return (*self.running, *self.ending)
+
+    @property
+    def unstored(self) -> int:
+        """How many claims the database still sees as ours."""
+        return len(self.running) + len(self.ending)
+
+    def start(self, claimed: Claimed) -> Key:
+        """A claimed run begins."""
+        key = (claimed.claim.run_id, claimed.claim.token)
+        self.running[key] = claimed
+        return key
+
+    def end(self, ended: Ended) -> bool:
+        """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before."""
+        if ended.key in self._lost:
+            self._lost.discard(ended.key)
+            return False
+        self.settle(self.running.pop(ended.key), ended.outcome, ended.started_s, ended.ended_s)
+        return True
+
+    def settle(
+        self, claimed: Claimed, outcome: Outcome, started_s: float | None = None, ended_s: float | None = None
+    ) -> None:
+        """Decide what becomes of a claim, and keep it until it is stored."""
+        verdict = decide(claimed.claim, outcome, max_releases=self._max_releases)
+        run_id, token = claimed.claim.run_id, claimed.claim.token
+        self.ending[run_id, token] = Finalisation(run_id, token, verdict, started_s, ended_s)
+
+    def lose(self, key: Key) -> None:
+        """The claim has passed to another: whatever its child still answers is discarded."""
+        del self.running[key]
+        self._lost.add(key)
