@@ -25,6 +25,15 @@ def database_alias(backend: str) -> str:
     return str(options.get("DATABASE", DEFAULT_DATABASE))
 
 
+DJANGO_ONLY_OPTIONS = ("DATABASE", "TASK_ALIASES")
+
+
+def knob_options(backend: str) -> dict[str, Any]:
+    """The engine's knobs that one `TASKS` alias sets in its OPTIONS, by the knobs' names."""
+    options = _tasks().get(backend, {}).get("OPTIONS", {})
+    return {name.lower(): value for name, value in options.items() if name.upper() not in DJANGO_ONLY_OPTIONS}
+
+
 def _tasks() -> dict[str, dict[str, Any]]:
     return getattr(settings, "TASKS", {})
 
