@@ -25,8 +25,10 @@ help:
 demo:
 	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && exec "$$venv/bin/reproq" demo $(ARGS)
 
+# A checkout that belongs to someone else is read only: Hypothesis then keeps what it learns in a folder of this user's.
 test:
 	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && \
+	{ [ -w . ] || export HYPOTHESIS_STORAGE_DIRECTORY="$${TMPDIR:-/tmp}/reproq-hypothesis-$$(id -u)"; } && \
 	REPROQ_TEST_POSTGRES='$(or $(POSTGRES),$(REPROQ_TEST_POSTGRES),18)' exec "$$venv/bin/python" -m pytest -n auto $(ARGS)
 
 lint:
