@@ -17,7 +17,8 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from reproq.errors import ReproqError
-from reproq_django.embedded import ENGINE, Server, server_for
+from reproq_django.embedded import ENGINE, server_for
+from reproq_django.embedded.server import Server
 
 NOT_FOUND: Final = 4
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from reproq.errors import ConfigurationError
 
 from .binaries import WHEEL_VERSIONS
-from .server import USER, Server
+from .launcher import USER
+from .server import Server
 from .sockets import PORT
 
 ENGINE: Final = "reproq_django.embedded"

@@ -1,5 +1,6 @@
 """Makes a named database inside a running server: the one place of this room that opens a connection."""
 
+from contextlib import suppress
 from typing import Final
 
 import psycopg
@@ -19,9 +20,7 @@ def ensure_database(server: Server, name: str) -> None:
         return
     with psycopg.connect(server.conninfo(), autocommit=True, connect_timeout=10) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-            try:
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):  # another was faster
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                pass  # somebody else was faster
     if key:
         _seen.add(key)

@@ -11,9 +11,10 @@ from reproq.errors import DatabaseUnavailable
 
 
 @contextmanager
-def exclusive(file: Path, *, timeout_seconds: float) -> Iterator[None]:
-    """Hold the lock file, made if missing and given to its folder's owner.
+def exclusive(file: Path, *, timeout_seconds: float) -> Iterator[int]:
+    """Hold the lock file, made if missing and given to its folder's owner; yields its descriptor.
 
+    A child that inherits the descriptor goes on holding the lock when this process is killed.
     Raises DatabaseUnavailable after `timeout_seconds`. A link in its place is never followed: root may come by in an
     ordinary user's folder.
     """
@@ -30,7 +31,7 @@ def exclusive(file: Path, *, timeout_seconds: float) -> Iterator[None]:
                     f"{timeout_seconds:g} s (it holds {file.name}); wait for it, or end it, then try again"
                 )
             time.sleep(0.02)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

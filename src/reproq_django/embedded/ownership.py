@@ -1,8 +1,8 @@
 """Who runs the server's programs, so that PostgreSQL accepts it and the data folder's owner stays its owner.
 
-An ordinary user runs them. Root cannot: they run inside a user namespace, or, where namespaces are refused or the folder
-lies where only root's capabilities reach, as an existing unprivileged user. Nothing outside the data folder changes
-owner or mode, and no user is ever added to the system.
+An ordinary user runs them. Root cannot: they run inside a user namespace, or, where namespaces are refused or the
+folder lies where only root's capabilities reach, as an existing unprivileged user. Nothing outside the data folder
+changes owner or mode, and no user is ever added to the system.
 """
 
 import os
@@ -10,7 +10,7 @@ import pwd
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,11 +34,13 @@ class Runner:
     prefix: tuple[str, ...] = ()
     switch: bool = False
 
-    def run(self, command: Sequence[str | Path], *, cwd: Path, timeout_seconds: float) -> tuple[int, str]:
+    def run(
+        self, command: Sequence[str | Path], *, cwd: Path, timeout_seconds: float, keep_open: Collection[int] = ()
+    ) -> tuple[int, str]:
         """Exit code and output. The output goes through a file: a pipe would be held open by the server it started.
 
-        The environment is a short one: a server that outlives its starter must not keep the starter's secrets, and
-        `PG…` variables would change what the programs do.
+        `keep_open` are descriptors that the program inherits. The environment is a short one: a server that outlives
+        its starter must not keep the starter's secrets, and `PG…` variables would change what the programs do.
         """
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ} | {"LC_ALL": "C"}
         with tempfile.TemporaryFile() as output:
@@ -53,6 +55,7 @@ class Runner:
                     timeout=timeout_seconds,
                     start_new_session=True,  # the terminal's Ctrl-C is not meant for the server
                     check=False,
+                    pass_fds=keep_open,
                     user=self.uid if self.switch else None,
                     group=self.gid if self.switch else None,
                     extra_groups=() if self.switch else None,

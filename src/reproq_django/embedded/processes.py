@@ -21,10 +21,7 @@ class Postmaster:
 
 def postmaster(data: Path) -> Postmaster | None:
     """The live server of this PGDATA folder, or None. Raises PermissionError when the folder is another user's."""
-    try:
-        lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    lines = _pid_file(data)
     try:
         pid, started_at = abs(int(lines[0])), int(lines[2])
     except (ValueError, IndexError):
@@ -33,6 +30,13 @@ def postmaster(data: Path) -> Postmaster | None:
         return None
     state = lines[7].strip() if len(lines) > 7 else "starting"
     return Postmaster(pid, Path(lines[4] if len(lines) > 4 else ""), started_at, ready=state == "ready")
+
+
+def names_a_stranger(data: Path) -> bool:
+    """Whether `postmaster.pid` names a live process that is no server of this folder. Ask only when none is running."""
+    lines = _pid_file(data)
+    pid = lines[0].strip().lstrip("-") if lines else ""
+    return pid.isdecimal() and Path("/proc", pid).exists() and not is_server(int(pid), data)
 
 
 def server_processes(data: Path) -> list[int]:
@@ -55,3 +59,10 @@ def is_server(pid: int, data: Path) -> bool:
         )
     except OSError:
         return False
+
+
+def _pid_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text(errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,11 +1,10 @@
-"""`Server` starts and stops one PostgreSQL, of any version from 14, in a data folder of its own, on a socket of its own.
+"""`Server` starts and stops one PostgreSQL, of any version from 14, in a data folder and on a socket of its own.
 
 It knows nothing of Django and opens no connection. The folder holds `data` (PGDATA), `log`, `lock` and nothing else.
 Nothing happens before `start`; what `start` leaves running survives this process, until somebody calls `stop`.
 """
 
 import os
-import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,12 +16,10 @@ from reproq.errors import ConfigurationError, DatabaseUnavailable
 
 from . import sockets
 from .binaries import major_version, wheel_binaries
+from .launcher import USER, Launcher, log_tail
 from .locks import exclusive
-from .ownership import Runner, make_private, runner_for
-from .processes import Postmaster, postmaster, server_processes
-
-USER: Final = "postgres"
-"""The database role that owns everything; a name inside the server, whoever runs it."""
+from .ownership import make_private, runner_for
+from .processes import Postmaster, names_a_stranger, postmaster, server_processes
 
 type StopMode = Literal["smart", "fast", "immediate"]
 _SIGNALS: Final[Mapping[str, signal.Signals]] = {
@@ -32,10 +29,6 @@ _SIGNALS: Final[Mapping[str, signal.Signals]] = {
 }
 _OURS: Final = {"data", "new", "log", "log.1", "lock", ".gitignore"}
 _POLL_SECONDS: Final = 0.02
-
-# Scripts run as the folder's owner, so that root never writes into a folder that an ordinary user can rearrange.
-_TIDY: Final = "rm -rf new; rm -f data/postmaster.pid; [ ! -f log ] || mv -f log log.1; echo '*' > .gitignore"
-_PUBLISH: Final = "echo 'local all all trust' > new/pg_hba.conf && mv new data"
 
 
 class Server:
@@ -104,8 +97,8 @@ class Server:
         if running is None or not running.ready:
             self._check_folder()
             make_private(self.path)
-            with exclusive(self.path / "lock", timeout_seconds=timeout_seconds):
-                running = self._settled(timeout_seconds) or self._start(timeout_seconds)
+            with exclusive(self.path / "lock", timeout_seconds=timeout_seconds) as lock:
+                running = self._settled(timeout_seconds) or self._start(lock, timeout_seconds)
         self._check_socket(running)
         return running
 
@@ -142,7 +135,7 @@ class Server:
             if not was_running:
                 self.stop(mode, timeout_seconds=timeout_seconds)
 
-    def _start(self, timeout_seconds: float) -> Postmaster:
+    def _start(self, lock: int, timeout_seconds: float) -> Postmaster:
         """Under the lock, with no server running."""
         if not _wait(lambda: not server_processes(self.data), timeout_seconds):
             raise DatabaseUnavailable(
@@ -151,50 +144,24 @@ class Server:
         binaries = self._binaries or wheel_binaries(self._version)
         self._check_version(binaries)
         runner = runner_for(self.path, binaries)
-        self._run(runner, ["/bin/sh", "-c", _TIDY], "tidying up", timeout_seconds)
+        launcher = Launcher(self.path, binaries, runner, self._settings, timeout_seconds, lock)
+        launcher.tidy()
+        if names_a_stranger(self.data):
+            launcher.forget_pid()
         if not self.data.exists():
-            self._initialise(runner, binaries, timeout_seconds)
+            launcher.initialise()
         folder = sockets.socket_folder(self.path, runner.uid)
         sockets.claim(folder, runner.uid, runner.gid)
-        self._launch(runner, binaries, folder, timeout_seconds)
-        started = self.status()
-        if started is None:
-            raise self._failed("it ended right after its start", self._log_tail())
-        return started
-
-    def _initialise(self, runner: Runner, binaries: Path, timeout_seconds: float) -> None:
-        """Into a sibling, then renamed: a `data` folder that exists is a whole one, whenever we were interrupted."""
-        # The builtin provider's C.UTF-8 sorts like C and knows upper from lower case beyond ASCII (`icontains`).
-        builtin = major_version(binaries) >= 17
-        command: list[str | Path] = [binaries / "initdb", "-D", "new", "-U", USER, "-A", "trust", "-E", "UTF8"]
-        command += ["--locale=C", "--no-instructions"]
-        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if builtin else []
-        command += ["--no-sync"] if self._settings.get("fsync") == "off" else []
-        self._run(runner, command, "initdb", timeout_seconds)
-        self._run(runner, ["/bin/sh", "-c", _PUBLISH], "putting the new database in place", timeout_seconds)
-
-    def _launch(self, runner: Runner, binaries: Path, folder: Path, timeout_seconds: float) -> None:
-        pinned = {
-            "listen_addresses": "",
-            "port": str(sockets.PORT),
-            "unix_socket_directories": f'"{folder}"',
-            "unix_socket_permissions": "0700",
-        }
-        settings = {"timezone": "UTC", "log_timezone": "UTC"} | self._settings | pinned
-        options = " ".join(shlex.join(["-c", f"{name}={value}"]) for name, value in settings.items())
-        # Relative paths: pg_ctl puts them between double quotes into a shell command, where `$` would be read.
-        command = [binaries / "pg_ctl", "start", "-D", "data", "-l", "log", "-o", options]
-        wait = ["-w", "-s", "-t", str(max(1, round(timeout_seconds)))]
-        code, output = runner.run([*command, *wait], cwd=self.path, timeout_seconds=timeout_seconds + 10)
-        if code != 0:
+        try:
+            launcher.launch(folder)
+            started = self.status()
+            if started is None:
+                raise launcher.failed("it ended right after its start", log_tail(self.log))
+        except DatabaseUnavailable:
             if self.status() is None:
                 sockets.remove(folder, runner.uid)
-            raise self._failed(output or f"pg_ctl ended with {code}", self._log_tail())
-
-    def _run(self, runner: Runner, command: list[str | Path], what: str, timeout_seconds: float) -> None:
-        code, output = runner.run(command, cwd=self.path, timeout_seconds=timeout_seconds)
-        if code != 0:
-            raise self._failed(f"{what} ended with exit code {code}, as {runner.describe()}", output)
+            raise
+        return started
 
     def _settled(self, timeout_seconds: float) -> Postmaster | None:
         """The server once it is ready, or None once it is gone: its starter was killed, or it is just stopping."""
@@ -204,7 +171,10 @@ class Server:
             return running is None or running.ready
 
         if not _wait(settled, timeout_seconds):
-            raise self._failed(f"it has been starting or stopping for {timeout_seconds:g} s", self._log_tail())
+            raise DatabaseUnavailable(
+                f"the server of {self.path} has been starting or stopping for more than {timeout_seconds:g} s; "
+                f"wait, or stop it with mode immediate. The end of its log:\n{log_tail(self.log)}"
+            )
         return self.status()
 
     def _check_folder(self) -> None:
@@ -240,15 +210,6 @@ class Server:
             return self.path.stat().st_uid
         except FileNotFoundError:
             return os.geteuid()
-
-    def _log_tail(self, lines: int = 15) -> str:
-        try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-        except OSError as error:
-            return f"(no log: {error})"
-
-    def _failed(self, what: str, detail: str) -> DatabaseUnavailable:
-        return DatabaseUnavailable(f"the PostgreSQL of {self.path} did not start: {what}\n{detail}".rstrip())
 
 
 def _wait(condition: Callable[[], bool], timeout_seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""The folder of a server's unix socket: short, private, computed from the data folder, and trusted only when it is ours.
+"""The folder of a server's unix socket: short, private, computed from the data folder, trusted only when it is ours.
 
 A socket's path may have 107 bytes, a data folder's path many more, so the socket lives in the temporary folder of the
 machine. There anybody may have made the same name first, hence the checks.
