@@ -18,7 +18,7 @@ type NewServer = Callable[..., Server]
 
 
 @pytest.fixture
-def new_server(tmp_path: Path) -> Iterator[NewServer]:
+def new_server(tmp_path: Path, open_folder: Path) -> Iterator[NewServer]:
     """Servers without fsync, in the folder named or in a new one; ended with the test, and none may be left."""
     made: list[Server] = []
 

@@ -73,7 +73,7 @@ def test_a_server_is_durable_unless_told_otherwise(tmp_path: Path) -> None:
 
 
 def test_the_path_may_be_long_and_hold_spaces_quotes_and_dollars(new_server: NewServer, tmp_path: Path) -> None:
-    path = tmp_path / "a folder of $HOME `x` \"it's\"" / ("long" * 30) / "db"
+    path = tmp_path / 'a folder of $HOME `x` "it\'s"' / ("long" * 30) / "db"
     server = new_server(path)
     server.start()
     assert len(str(path)) > 120

@@ -44,6 +44,21 @@ def server_processes(data: Path) -> list[int]:
     return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if is_server(pid, data)]
 
 
+def orphan(socket_lock: Path) -> int | None:
+    """The server that holds this socket's lock file although its data folder was deleted; None when there is none.
+
+    PostgreSQL notices the loss within a minute only, and removes the socket then, whosever it is by that time.
+    """
+    try:
+        pid = abs(int(socket_lock.read_text().split("\n", 1)[0]))
+        process = Path("/proc", str(pid))
+        ours = process.stat().st_uid == socket_lock.stat().st_uid
+        deleted = os.readlink(process / "cwd").endswith(" (deleted)")
+        return pid if ours and deleted and (process / "comm").read_text().startswith("postgres") else None
+    except (OSError, ValueError):
+        return None
+
+
 def is_server(pid: int, data: Path) -> bool:
     """Whether this process is a PostgreSQL server process of this PGDATA folder.
 

@@ -19,7 +19,7 @@ from .binaries import major_version, wheel_binaries
 from .launcher import USER, Launcher, log_tail
 from .locks import exclusive
 from .ownership import make_private, runner_for
-from .processes import Postmaster, names_a_stranger, postmaster, server_processes
+from .processes import Postmaster, names_a_stranger, orphan, postmaster, server_processes
 
 type StopMode = Literal["smart", "fast", "immediate"]
 _SIGNALS: Final[Mapping[str, signal.Signals]] = {
@@ -109,7 +109,7 @@ class Server:
         next start recovers from. Returns once no process is left.
         """
         if self.status() is None and not self.data.exists():
-            return False
+            return self._end_orphan(self.socket_folder, timeout_seconds)
         with exclusive(self.path / "lock", timeout_seconds=timeout_seconds):
             running = self.status()
             if running is not None:
@@ -151,6 +151,7 @@ class Server:
         if not self.data.exists():
             launcher.initialise()
         folder = sockets.socket_folder(self.path, runner.uid)
+        self._end_orphan(folder, timeout_seconds)
         sockets.claim(folder, runner.uid, runner.gid)
         try:
             launcher.launch(folder)
@@ -162,6 +163,19 @@ class Server:
                 sockets.remove(folder, runner.uid)
             raise
         return started
+
+    def _end_orphan(self, folder: Path, timeout_seconds: float) -> bool:
+        """Somebody deleted the data folder under its server: end that before it takes a successor's socket away."""
+        lock = folder / f".s.PGSQL.{sockets.PORT}.lock"
+        pid = orphan(lock)
+        if pid is None:
+            return False
+        sockets.check(folder, self._owner())
+        os.kill(pid, signal.SIGQUIT)
+        if not _wait(lambda: orphan(lock) is None, timeout_seconds):
+            raise DatabaseUnavailable(f"a server whose data folder was deleted still runs (pid {pid}); end it")
+        sockets.remove(folder, self._owner())
+        return True
 
     def _settled(self, timeout_seconds: float) -> Postmaster | None:
         """The server once it is ready, or None once it is gone: its starter was killed, or it is just stopping."""
