@@ -1,6 +1,7 @@
 """Starting and stopping real servers: every version, any path, twice, at once, and after every kind of accident."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,8 @@ def test_a_server_killed_with_9_starts_again_with_its_data(new_server: NewServer
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         connection.execute("CHECKPOINT")
         os.kill(first.pid, signal.SIGKILL)
+        while server.status():
+            time.sleep(0.001)  # the signal is on its way
         second = server.start()
     assert second.pid != first.pid
     assert ask(server, "SELECT answer FROM kept") == 42
@@ -169,6 +172,28 @@ def test_half_a_database_left_by_a_power_cut_is_begun_anew(new_server: NewServer
     (server.path / "new" / "PG_VERSION").write_text("18\n")
     server.start()
     assert ask(server, "SELECT 1") == 1
+
+
+def test_a_data_folder_deleted_under_its_server_is_begun_anew_at_once(new_server: NewServer) -> None:
+    server = new_server()
+    first = server.start()
+    shutil.rmtree(server.path)
+    second = server.start()
+    # Left alone, the first server would notice within a minute, and take the socket of the second away with it.
+    assert not Path(f"/proc/{first.pid}/cwd").exists()
+    assert second.pid != first.pid
+    assert ask(server, "SELECT 1") == 1
+
+
+def test_stop_ends_a_server_whose_data_folder_was_deleted(new_server: NewServer) -> None:
+    server = new_server()
+    first = server.start()
+    socket_folder = server.socket_folder
+    shutil.rmtree(server.path)
+    assert server.stop() is True
+    assert not Path(f"/proc/{first.pid}/cwd").exists()
+    assert not socket_folder.exists()
+    assert server.stop() is False
 
 
 def test_running_stops_what_it_started_and_leaves_what_it_found(shared: Server, tmp_path: Path) -> None:
