@@ -13,6 +13,14 @@ from django.db import models
 from django.db.models.lookups import IsNull
 
 
+def _cast(value: Any, compiler: Any, type_name: str) -> tuple[str, Any]:
+    """The placeholder of a value, or the SQL of an expression, cast to its column's type."""
+    if hasattr(value, "as_sql"):
+        sql, params = compiler.compile(value)
+        return f"({sql})::{type_name}", params
+    return f"%s::{type_name}", (value,)
+
+
 class ExactJSONField(models.Field):
     """JSON stored as it was sent. Python values in and out, `json.dumps`/`json.loads` between, nothing else."""
 
@@ -29,8 +37,11 @@ class ExactJSONField(models.Field):
         """Ask for the text: psycopg would parse `json`, and DISTINCT and UNION need a type that has an equality."""
         return f"({sql})::text", params
 
+    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> tuple[str, Any]:
+        return _cast(value, compiler, "json")
+
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        return "%s::json"
+        return "%s::json"  # what Django 6.0 asks instead
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if value is None or hasattr(value, "as_sql"):
@@ -72,8 +83,11 @@ class PlainArrayField(models.Field):
     def get_internal_type(self) -> str:
         return type(self).__name__
 
+    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> tuple[str, Any]:
+        return _cast(value, compiler, f"{self.element_type}[]")
+
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        return f"%s::{self.element_type}[]"
+        return f"%s::{self.element_type}[]"  # what Django 6.0 asks instead
 
     def value_to_string(self, obj: models.Model) -> Any:
         return self.value_from_object(obj)
