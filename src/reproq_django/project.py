@@ -14,6 +14,7 @@ from psycopg import conninfo
 from reproq.cli.project import Project
 from reproq.config import Source
 from reproq.errors import ConfigurationError
+from reproq_django.embedded import ensure_running
 
 SETUP: Final = "reproq_django.executor:setup"
 _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
@@ -65,21 +66,10 @@ def database_address(alias: str) -> str:
             f"DATABASES[{alias!r}] is {connection.vendor}; Reproq needs PostgreSQL, name another alias in "
             'TASKS[…]["OPTIONS"]["DATABASE"]'
         )
-    _start_embedded(connection)
-    params = connection.get_connection_params()
-    known = conninfo.conninfo_to_dict(conninfo.make_conninfo(**_libpq_only(params)))
-    return conninfo.make_conninfo("", **known)
-
-
-def _start_embedded(connection: Any) -> None:
-    """A development server starts with the first command that needs it; see `reproq_django.embedded`."""
-    ensure = getattr(connection, "ensure_running", None)
-    if ensure is not None:
-        ensure()
+    ensure_running(connection.settings_dict)  # a worker becomes a sub-reaper later, and must not adopt the server
+    given = {name: value for name, value in connection.get_connection_params().items() if name not in _DJANGO_ONLY}
+    return conninfo.make_conninfo("", **given)
 
 
 _DJANGO_ONLY: Final = {"cursor_factory", "context", "prepare_threshold", "autocommit", "row_factory"}
-
-
-def _libpq_only(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in params.items() if name not in _DJANGO_ONLY and value is not None}
+"""What Django passes to psycopg beside libpq's own parameters."""
