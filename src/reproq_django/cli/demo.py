@@ -107,15 +107,15 @@ def enqueue_everything() -> Enqueued:
 
     names = source_files()
     with transaction.atomic():
-        first = [tasks.measure_module.enqueue(name) for name in names][0]
-        second = tasks.measure_module.enqueue(names[0])
+        measured = [tasks.measure_module.enqueue(name) for name in names]
+        twin = tasks.measure_module.enqueue(names[0])
         tasks.always_raises.enqueue()
         tasks.third_time_lucky.enqueue()
         tasks.never_ends.enqueue()
         tasks.say_it_later.using(run_after=timedelta(seconds=3)).enqueue("three seconds have passed")
         tasks.wait_politely.enqueue(0.1)
         tasks.greet.enqueue("the standard library")
-    return Enqueued(len(names) + 7, (first.id, second.id))
+    return Enqueued(len(names) + 7, (measured[0].id, twin.id))
 
 
 def work_off(total: int, out: "Console") -> int:
