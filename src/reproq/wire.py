@@ -15,6 +15,8 @@ from reproq.lifecycle import Failure, Kind, Success
 
 VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
+MAX_SECONDS: Final = 1e12
+"""Bound of every time in a reply: what PostgreSQL can take off a timestamp, and no NaN."""
 _LENGTH: Final = struct.Struct(">I")
 _ARGS: Final = ',"args":'
 _KWARGS: Final = ',"kwargs":'
@@ -112,10 +114,11 @@ def decode_reply(body: bytes) -> Reply:
     if message["ok"]:
         if "return" not in message:
             raise ProtocolError("the reply says ok but holds no `return`")
-        return Reply(Success(json.dumps(message["return"], separators=(",", ":"))), *times)
+        return Reply(Success(_dumped(message["return"])), *times)
     kind = message.get("kind", Kind.EXCEPTION)
-    if kind not in REPLY_KINDS:
-        raise ProtocolError(f"the reply has the kind {kind!r}, which is not one of {', '.join(sorted(REPLY_KINDS))}")
+    if not isinstance(kind, str) or kind not in REPLY_KINDS:
+        known = ", ".join(sorted(REPLY_KINDS))
+        raise ProtocolError(f"the reply has the kind {repr(kind)[:80]}, which is not one of {known}")
     texts = {name: str(message.get(name) or "") for name in ("exception_class", "message", "traceback")}
     return Reply(Failure(Kind(kind), **texts), *times)
 
@@ -153,11 +156,20 @@ def _skip_space(text: str, start: int) -> int:
     return found.end() if found else start
 
 
+def _dumped(value: Any) -> str:
+    try:
+        return json.dumps(value, separators=(",", ":"))
+    except RecursionError as error:
+        raise ProtocolError(f"the reply's `return` is nested too deep ({error})") from None
+
+
 def _number(message: dict[str, Any], name: str) -> float | None:
     value = message.get(name)
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS:
         return value
-    raise ProtocolError(f"the reply's `{name}` is {value!r}, not a number of seconds")
+    raise ProtocolError(f"the reply's `{name}` is {repr(value)[:80]}, not a number of seconds up to {MAX_SECONDS:g}")
 
 
 def frame(body: bytes) -> bytes:
@@ -183,5 +195,6 @@ class FrameBuffer:
             end = _LENGTH.size + length
             if len(self._data) < end:
                 return
-            yield bytes(self._data[_LENGTH.size : end])
-            del self._data[:end]
+            message = bytes(self._data[_LENGTH.size : end])
+            del self._data[:end]  # before the yield: a reader that stops here must not see it again
+            yield message
