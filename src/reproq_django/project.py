@@ -12,7 +12,6 @@ from typing import Final
 from psycopg import conninfo
 
 from reproq.cli.project import Project
-from reproq.config import Source
 from reproq.errors import ConfigurationError
 from reproq_django.embedded import ensure_running
 
@@ -46,14 +45,14 @@ def _read(backend: str, module: str) -> Project:
     from reproq_django import conf
 
     try:
-        options = conf.knob_options(backend)
+        source = conf.options_source(backend)
         database = conf.database_alias(backend)
         dsn = database_address(database)
     except (ImportError, ImproperlyConfigured) as error:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
-    return Project(Source(f"{module}, TASKS[{backend!r}]", options), dsn, SETUP)
+    return Project(source, dsn, SETUP)
 
 
 def database_address(alias: str) -> str:

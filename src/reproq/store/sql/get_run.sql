@@ -1,0 +1,9 @@
+-- One run as Django's TaskResult shows it, if id, nonce and backend all match; a claim counts as its start until the child tells.
+SELECT
+    id, nonce, task_path, args::text, kwargs::text, queue_name, priority, run_after, status, worker_ids,
+    max_attempts, backoff_seconds, timeout_seconds, enqueued_at,
+    CASE WHEN status = 'RUNNING' THEN coalesce(started_at, claimed_at) ELSE started_at END,
+    CASE WHEN status = 'RUNNING' THEN claimed_at ELSE last_attempted_at END,
+    finished_at, return_value::text, errors::text
+FROM task_runs
+WHERE id = %(run_id)s::bigint AND nonce = %(nonce)s::bigint AND backend = %(backend)s::text
