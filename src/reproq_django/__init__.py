@@ -1,4 +1,4 @@
-"""The face: Django's Tasks backend, the tables, the commands that need a project. `options` is all that tasks import."""
+"""The face: Django's Tasks backend, the tables, the commands that need a project. Tasks import `options` from here."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -21,14 +21,19 @@ _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\
 
 def find(backend: str, settings_module: str | None) -> Project | None:
     """The project around us, or None. Raises ConfigurationError for one that cannot be used, with the reason."""
+    module = choose_settings(settings_module)
+    return _read(backend, module) if module else None
+
+
+def choose_settings(settings_module: str | None) -> str | None:
+    """The settings module that Django will use from here on, None when there is none to be found."""
     module = settings_module or os.environ.get("DJANGO_SETTINGS_MODULE") or _of_manage_py()
-    if not module:
-        return None
-    os.environ["DJANGO_SETTINGS_MODULE"] = module  # the template's child processes import the same project
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as manage.py does; `reproq` is a program elsewhere
-    return _read(backend, module)
+    if module:
+        os.environ["DJANGO_SETTINGS_MODULE"] = module  # the template's processes import the same project
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.insert(0, here)  # as manage.py does; `reproq` is a program elsewhere
+    return module
 
 
 def _of_manage_py() -> str | None:
