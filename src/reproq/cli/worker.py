@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from reproq import __version__
+from reproq.child.kernel import become_subreaper
 from reproq.cli.project import Project, configure, database_options, flag
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
-from reproq.child.kernel import become_subreaper
 from reproq.executors import Executor
 from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
