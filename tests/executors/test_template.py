@@ -147,6 +147,23 @@ def test_a_run_asked_for_while_the_template_dies_is_given_back_as_not_started(fo
     assert ended.started_s is None
 
 
+def test_a_template_that_answers_no_more_is_killed(fork: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproq.executors.template.ANSWER_SECONDS", 0.4)
+    driver = fork()
+    driver.wait_ready()
+    os.kill(template_of(driver), signal.SIGSTOP)
+    ended = driver.wait(driver.submit(payload("tasks.echo", "[1]")))[0]
+    assert isinstance(ended.outcome, Release)
+    assert not ended.outcome.started
+    assert "it did not answer within 0.4 s" in ended.outcome.reason
+
+
+def test_a_template_survives_what_a_flood_of_runs_asks_of_it(fork: Make) -> None:
+    driver = fork()
+    keys = [driver.submit(payload("tasks.echo", "[1]", run_id=number)) for number in range(300)]
+    assert {ended.outcome for ended in driver.wait(*keys)} == {Success("1")}
+
+
 def test_a_reply_counts_although_the_template_died(fork: Make) -> None:
     driver = fork()
     driver.wait_ready()
