@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -263,3 +264,19 @@ def test_children_do_not_survive_worker_and_template_killed_together(
     os.kill(template, signal.SIGKILL)
     process.kill()
     assert wait_until_dead([process.pid, template, family[0]], 1) == []
+
+
+def test_a_worker_without_descriptors_gives_runs_back_and_goes_on(fork: Make) -> None:
+    driver = fork()
+    driver.wait_ready()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    try:
+        for extra in range(1, 9):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + extra, limits[1]))
+            for ended in driver.wait(*[driver.submit(payload("tasks.echo", "[1]")) for _ in range(4)]):
+                assert ended.outcome == Success("1") or isinstance(ended.outcome, Release)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert driver.notices == []
