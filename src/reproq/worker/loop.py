@@ -237,13 +237,15 @@ class Worker:
     def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
         self._finalising = False
         for item in batch:
-            self._ledger.ending.pop((item.run_id, item.token), None)
-            if item.run_id not in answer.stored:
-                tell_discarded(self._telemetry, item.run_id, "its claim had passed to another")
-            elif item.run_id in answer.refused:
-                self._telemetry.emit("run.return_refused", id=item.run_id, reason=answer.refused[item.run_id])
-            else:
+            key = (item.run_id, item.token)
+            self._ledger.ending.pop(key, None)
+            if key in answer.refused:
+                then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
+                self._telemetry.emit("run.return_refused", id=key[0], reason=answer.refused[key], next=then)
+            elif key in answer.stored:
                 tell_end(self._telemetry, item)
+            else:
+                tell_discarded(self._telemetry, key[0], "its claim had passed to another")
 
     def _on_renewed(self, held: tuple[Key, ...], answer: RenewAnswer) -> None:
         now = self._monotonic()
@@ -254,7 +256,7 @@ class Worker:
         if not answer.registered:
             self._registered, self._registration.next_s = False, now
         for key in held:
-            cancel = answer.ours.get(key[0])
+            cancel = answer.ours.get(key)
             if key in self._ledger.running and cancel is None:
                 self._ledger.lose(key)
                 self._executor.stop(key, Release("lease lost", started=True))
