@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
 from difflib import get_close_matches
+from math import inf
 from typing import Any, Final
 
 from reproq.errors import ConfigurationError
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
@@ -21,7 +23,7 @@ def duration(value: object) -> float:
     if isinstance(value, bool):
         raise ValueError("is not a duration such as 250ms, 1s, 5m or 2h")
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if abs(value) < 1e18 else inf
     seconds = getattr(value, "total_seconds", None)
     if seconds is not None:
         return float(seconds())
@@ -33,9 +35,11 @@ def duration(value: object) -> float:
 
 def whole(value: object) -> int:
     """A whole number, or the text of one."""
-    if isinstance(value, bool) or (not isinstance(value, int) and not str(value).strip().lstrip("-").isdigit()):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or _WHOLE.fullmatch(value.strip()) is None:
         raise ValueError("is not a whole number")
-    return int(str(value))
+    return int(value)
 
 
 def names(value: object) -> tuple[str, ...]:
@@ -205,7 +209,7 @@ def _parsed(name: str, value: object) -> Any:
 def conflicts(config: Config) -> list[str]:
     """Values that are fine alone and cannot work together, each with its remedy."""
     problems = []
-    if config.lease < 3 * config.heartbeat:
+    if config.lease < 3 * config.heartbeat - 1e-9:  # 3 x 0.2 is a little more than 0.6
         problems.append(
             f"lease must be at least 3 x heartbeat, got lease={config.lease:g}s heartbeat={config.heartbeat:g}s; "
             "raise lease or lower heartbeat"

@@ -14,11 +14,11 @@ from typing import Any, Final
 from django.core.checks import CheckMessage
 from django.db import connections
 from django.db.utils import ProgrammingError
+from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued
 
-from django.tasks import Task, TaskResult
 from reproq.errors import NotMigrated
 from reproq.store import results as stored_results
 from reproq.store import runs
@@ -26,9 +26,9 @@ from reproq.store.runs import NewRun
 from reproq_django import results
 from reproq_django.arguments import spec_of
 from reproq_django.checks import check_backend
-from reproq_django.options import effective
 from reproq_django.resolve import find_task
 from reproq_django.settled import Settled, settle
+from reproq_django.task_options import effective
 from reproq_django.validation import TaskRules
 
 NOT_MIGRATED: Final = {"42P01", "42703", "42883"}  # no such table, column, function

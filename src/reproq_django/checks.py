@@ -18,7 +18,7 @@ from reproq_django.conf import (
     options_of,
     source_of,
 )
-from reproq_django.options import parse_option
+from reproq_django.task_options import parse_option
 from reproq_django.validation import queue_name_fault
 
 

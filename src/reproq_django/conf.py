@@ -39,9 +39,9 @@ def database_alias(backend: str) -> str:
     return str(options_of(_tasks().get(backend, {})).get("database", DEFAULT_DATABASE))
 
 
-def options_source(backend: str) -> Source:
-    """The engine's knobs that one `TASKS` alias sets, for `reproq.config.load`."""
-    return source_of(backend, _tasks().get(backend, {}))
+def knob_options(backend: str) -> dict[str, Any]:
+    """The engine's knobs that one `TASKS` alias sets, by the knobs' names; unknown names too, for `load` to refuse."""
+    return {name: value for name, value in options_of(_tasks().get(backend, {})).items() if name not in OWN_KEYS}
 
 
 def source_of(backend: str, params: dict[str, Any]) -> Source:

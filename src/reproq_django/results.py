@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
 
-from django.tasks import Task, TaskResult, TaskResultStatus
 from reproq.lifecycle import Kind, Status
 from reproq.spec import Spec
 from reproq.store.results import StoredRun
 from reproq.store.runs import Enqueued, NewRun, result_id
-from reproq_django.options import TaskOptions, stated
 from reproq_django.task_class import altered
+from reproq_django.task_options import TaskOptions, stated
 
 STATUSES: Final = {
     Status.WAITING: TaskResultStatus.READY,

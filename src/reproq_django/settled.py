@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from reproq.config import load
 from reproq_django.checks import problems
 from reproq_django.conf import DEFAULT_DATABASE, options_of, source_of
-from reproq_django.options import TaskOptions, parse_option
+from reproq_django.task_options import TaskOptions, parse_option
 
 
 @dataclass(frozen=True, slots=True)

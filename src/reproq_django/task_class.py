@@ -3,10 +3,10 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
+from django.tasks import Task
 from django.utils.module_loading import import_string
 
-from django.tasks import Task
-from reproq_django.options import NAMES, parsed_options
+from reproq_django.task_options import NAMES, parsed_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def test_a_priority_out_of_bounds_is_refused(django_project, priority):
 
 @pytest.mark.parametrize("name", ["", " mail", "a,b", "*", "q*", "x" * 201, "nul\0", "line\nbreak", 7])
 def test_a_queue_that_no_worker_could_serve_is_refused(django_project, name):
-    with pytest.raises(InvalidTask, match="Queue .* must be"):
+    with pytest.raises(InvalidTask, match=r"Queue .* must be"):
         tasks.add.using(queue_name=name)
 
 

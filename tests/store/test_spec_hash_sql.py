@@ -33,10 +33,10 @@ END $$
 
 
 @pytest.fixture
-def db(pg: psycopg.Connection) -> psycopg.Connection:
-    pg.execute((SQL / "spec_hash.sql").read_text())
-    pg.execute(TRY_HASH)
-    return pg
+def db(empty_pg: psycopg.Connection) -> psycopg.Connection:
+    empty_pg.execute((SQL / "spec_hash.sql").read_text())
+    empty_pg.execute(TRY_HASH)
+    return empty_pg
 
 
 def hashes_in_sql(db: psycopg.Connection, documents: list[Stored]) -> list[str]:
@@ -252,14 +252,14 @@ CREATE DOMAIN pg_temp.json AS text;
 """
 
 
-def test_a_hostile_search_path_does_not_change_the_hash(pg: psycopg.Connection) -> None:
-    pg.execute('CREATE SCHEMA "our own"; SET search_path = "our own"')
-    pg.execute((SQL / "spec_hash.sql").read_text())
-    pg.execute(HOSTILE)
-    pg.execute("SET search_path = hostile, pg_catalog")
+def test_a_hostile_search_path_does_not_change_the_hash(empty_pg: psycopg.Connection) -> None:
+    empty_pg.execute('CREATE SCHEMA "our own"; SET search_path = "our own"')
+    empty_pg.execute((SQL / "spec_hash.sql").read_text())
+    empty_pg.execute(HOSTILE)
+    empty_pg.execute("SET search_path = hostile, pg_catalog")
     call = 'SELECT "our own".reproq_spec_hash(%s, %s::pg_catalog.json, %s::pg_catalog.json)'
     document = ("a.b", '[1.5,{"b":"x","a":null}]', '{"k":-0}')
-    assert pg.execute(call, document).fetchone() == (hash_document(*document),)
+    assert empty_pg.execute(call, document).fetchone() == (hash_document(*document),)
 
 
 def test_the_functions_outlive_a_change_of_their_schemas_name(db: psycopg.Connection) -> None:

@@ -23,8 +23,8 @@ SET
                 ELSE due_at
             END,
             CASE
-                WHEN verdict.undo_attempt THEN started_at
-                ELSE coalesce(started_at, verdict.started_at, claimed_at)
+                WHEN verdict.undo_attempt THEN task_runs.started_at
+                ELSE coalesce(task_runs.started_at, verdict.started_at, claimed_at)
             END,
             CASE WHEN verdict.undo_attempt THEN last_attempted_at ELSE coalesce(verdict.started_at, claimed_at) END,
             CASE WHEN verdict.status IN ('SUCCESSFUL', 'FAILED', 'CANCELLED') THEN verdict.ended_at END,
