@@ -1,5 +1,5 @@
--- One run as TaskResult shows it, if id, nonce and backend match: its claim is its start until the child tells.
--- CAST, for `-9223372036854775808::bigint` negates a bigint that is too large.
+-- One run as TaskResult shows it, if id, nonce and backend match: while it runs, its claim is its start;
+-- the nonce is CAST, since `::` would negate what is too large for a bigint.
 SELECT
     id, nonce, task_path, args::text, kwargs::text, queue_name, priority, run_after, status, worker_ids,
     max_attempts, backoff_seconds, timeout_seconds, enqueued_at,
