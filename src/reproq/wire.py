@@ -140,8 +140,8 @@ def split_payload(body: bytes) -> tuple[dict[str, Any], str, str]:
         message = json.loads(text[: start - len(_ARGS)] + text[kwargs_end:])
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the payload cannot be read: {error}") from None
-    if message.get("v") != VERSION:
-        raise ProtocolError(f"the payload has version {message.get('v')!r}, this end speaks {VERSION}")
+    if not isinstance(message, dict) or message.get("v") != VERSION:
+        raise ProtocolError(f"the payload is not of version {VERSION}: {text[:40]}")
     return message, text[start:args_end], text[kwargs_start:kwargs_end]
 
 

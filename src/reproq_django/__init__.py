@@ -1,12 +1,15 @@
-"""The face: Django's Tasks backend, the tables, the admin, the commands that need a project.
+"""The face: Django's Tasks backend, the tables, the commands that need a project. Tasks import `options` from here."""
 
-`reproq_django.options` is the decorator of `task_options.py`, found when it is asked for: settings import this package.
-"""
+from typing import TYPE_CHECKING, Any
 
-from typing import Any
+if TYPE_CHECKING:
+    from reproq_django.task_options import options
+
+__all__ = ["options"]
 
 
 def __getattr__(name: str) -> Any:
+    """`reproq_django.options`, loaded when a task asks for it: importing this package alone imports no Django."""
     if name == "options":
         from reproq_django.task_options import options
 

@@ -39,9 +39,10 @@ def database_alias(backend: str) -> str:
     return str(options_of(_tasks().get(backend, {})).get("database", DEFAULT_DATABASE))
 
 
-def knob_options(backend: str) -> dict[str, Any]:
-    """The engine's knobs that one `TASKS` alias sets, by the knobs' names; unknown names too, for `load` to refuse."""
-    return {name: value for name, value in options_of(_tasks().get(backend, {})).items() if name not in OWN_KEYS}
+def options_source(backend: str) -> Source:
+    """What one `TASKS` alias sets for the engine, unknown keys included: `reproq.config.load` refuses those."""
+    options = options_of(_tasks().get(backend, {}))
+    return Source(f"TASKS[{backend!r}]['OPTIONS']", {key: options[key] for key in options if key not in OWN_KEYS})
 
 
 def source_of(backend: str, params: dict[str, Any]) -> Source:

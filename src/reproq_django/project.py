@@ -12,7 +12,6 @@ from typing import Final
 from psycopg import conninfo
 
 from reproq.cli.project import Project
-from reproq.config import Source
 from reproq.errors import ConfigurationError
 from reproq_django.embedded import ensure_running
 
@@ -22,14 +21,19 @@ _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\
 
 def find(backend: str, settings_module: str | None) -> Project | None:
     """The project around us, or None. Raises ConfigurationError for one that cannot be used, with the reason."""
+    module = choose_settings(settings_module)
+    return _read(backend, module) if module else None
+
+
+def choose_settings(settings_module: str | None) -> str | None:
+    """The settings module that Django will use from here on, None when there is none to be found."""
     module = settings_module or os.environ.get("DJANGO_SETTINGS_MODULE") or _of_manage_py()
-    if not module:
-        return None
-    os.environ["DJANGO_SETTINGS_MODULE"] = module  # the template's child processes import the same project
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as manage.py does; `reproq` is a program elsewhere
-    return _read(backend, module)
+    if module:
+        os.environ["DJANGO_SETTINGS_MODULE"] = module  # the template's processes import the same project
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.insert(0, here)  # as manage.py does; `reproq` is a program elsewhere
+    return module
 
 
 def _of_manage_py() -> str | None:
@@ -46,14 +50,14 @@ def _read(backend: str, module: str) -> Project:
     from reproq_django import conf
 
     try:
-        options = conf.knob_options(backend)
+        source = conf.options_source(backend)
         database = conf.database_alias(backend)
         dsn = database_address(database)
     except (ImportError, ImproperlyConfigured) as error:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
-    return Project(Source(f"{module}, TASKS[{backend!r}]", options), dsn, SETUP)
+    return Project(source, dsn, SETUP)
 
 
 def database_address(alias: str) -> str:

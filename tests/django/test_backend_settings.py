@@ -5,7 +5,7 @@ from django.core import checks
 from django.tasks import task_backends
 from django.test import override_settings
 
-from reproq_django.conf import database_aliases, knob_options
+from reproq_django.conf import database_aliases, options_source
 from tests.django.conftest import OURS
 
 pytestmark = pytest.mark.usefixtures("django_project")
@@ -79,7 +79,7 @@ def test_a_missing_app_is_the_one_thing_told():
 def test_the_engine_gets_the_knobs_and_unknown_names_but_not_our_own_keys():
     options = {"Database": "default", "TASK_ALIASES": {}, "BACKOFF": 1, "Lease": "1m", "OOPS": 1}
     with override_settings(TASKS={"default": {"BACKEND": OURS, "OPTIONS": options}}):
-        assert knob_options("default") == {"lease": "1m", "oops": 1}
+        assert options_source("default").values == {"lease": "1m", "oops": 1}
 
 
 def test_only_the_databases_of_our_backends_are_ours():

@@ -280,7 +280,7 @@ def process_facts() -> dict[str, object]:
         "leads a session": os.getsid(0) == os.getpid(),
         "oom score": score,
         "blocked": int(status["SigBlk"], 16),
-        "ignored": int(status["SigIgn"], 16),
+        "ignored": int(status["SigIgn"], 16) & ~(3 << 31),  # 32 and 33 belong to the C library
         "stdin": os.readlink("/proc/self/fd/0"),
         "sigint": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
         "line buffered": sys.stdout.line_buffering,

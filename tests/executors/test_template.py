@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -147,6 +148,23 @@ def test_a_run_asked_for_while_the_template_dies_is_given_back_as_not_started(fo
     assert ended.started_s is None
 
 
+def test_a_template_that_answers_no_more_is_killed(fork: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproq.executors.template.ANSWER_SECONDS", 0.4)
+    driver = fork()
+    driver.wait_ready()
+    os.kill(template_of(driver), signal.SIGSTOP)
+    ended = driver.wait(driver.submit(payload("tasks.echo", "[1]")))[0]
+    assert isinstance(ended.outcome, Release)
+    assert not ended.outcome.started
+    assert "it did not answer within 0.4 s" in ended.outcome.reason
+
+
+def test_a_template_survives_what_a_flood_of_runs_asks_of_it(fork: Make) -> None:
+    driver = fork()
+    keys = [driver.submit(payload("tasks.echo", "[1]", run_id=number)) for number in range(300)]
+    assert {ended.outcome for ended in driver.wait(*keys)} == {Success("1")}
+
+
 def test_a_reply_counts_although_the_template_died(fork: Make) -> None:
     driver = fork()
     driver.wait_ready()
@@ -246,3 +264,19 @@ def test_children_do_not_survive_worker_and_template_killed_together(
     os.kill(template, signal.SIGKILL)
     process.kill()
     assert wait_until_dead([process.pid, template, family[0]], 1) == []
+
+
+def test_a_worker_without_descriptors_gives_runs_back_and_goes_on(fork: Make) -> None:
+    driver = fork()
+    driver.wait_ready()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    try:
+        for extra in range(1, 9):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + extra, limits[1]))
+            for ended in driver.wait(*[driver.submit(payload("tasks.echo", "[1]")) for _ in range(4)]):
+                assert ended.outcome == Success("1") or isinstance(ended.outcome, Release)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert driver.notices == []

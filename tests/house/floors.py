@@ -26,6 +26,7 @@ FLOORS: dict[str, tuple[int, str]] = {
     "reproq.replay": (2, "loops"),
     "reproq.service": (2, "loops"),
     "reproq.cli": (3, "front desks"),
+    "reproq.__main__": (3, "front desks"),
     "reproq.loadtest": (3, "front desks"),
     "reproq_django": (3, "front desks"),
 }

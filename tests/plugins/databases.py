@@ -145,3 +145,24 @@ def empty_pg(empty_dsn: str) -> Iterator[psycopg.Connection]:
     """A connection, in autocommit, to an empty database of this test."""
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def module_dsn(server: TestServer) -> Iterator[str]:
+    """The address of a migrated database that belongs to this module's tests together."""
+    address = server.create(server.template)
+    yield address
+    server.drop(address)
+
+
+@pytest.fixture(scope="module")
+def _module_connection(module_dsn: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(module_dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def cursor(_module_connection: psycopg.Connection) -> Iterator[psycopg.Cursor]:
+    """A cursor in a transaction that is rolled back after the test: cheaper than a database of its own."""
+    with _module_connection.transaction(force_rollback=True), _module_connection.cursor() as cursor:
+        yield cursor

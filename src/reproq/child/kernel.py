@@ -18,6 +18,7 @@ PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 PRIVATE_DESCRIPTOR: Final = 512
 CHILD_OOM_SCORE: Final = b"500"
+SIGKILL: Final = int(signal.SIGKILL)
 
 # Loaded at import, so that a child finds it ready after the fork: dlopen there would cost and could meet a held lock.
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -37,7 +38,7 @@ def become_subreaper() -> None:
 
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel kill this process when its parent ends; end at once if `parent_pid` has ended already."""
-    _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    _prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:  # it died between the fork and the line above: no signal will ever come
         os._exit(1)
 
@@ -54,18 +55,22 @@ def flush_c_streams() -> None:
 
 def prefer_as_oom_victim() -> None:
     """Let the kernel take this process before the worker and the template when memory is out."""
-    with contextlib.suppress(OSError):
+    try:
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(score, CHILD_OOM_SCORE)
-        finally:
-            os.close(score)
+        os.write(score, CHILD_OOM_SCORE)
+        os.close(score)
+    except OSError:  # a container may forbid it
+        pass
 
 
-def make_private(descriptor: int) -> int:
-    """Move a descriptor to a high number that no program guesses, and keep it out of programs started from here."""
+def private_descriptor() -> int:
+    """A number for descriptors that no program guesses: high, but within the limit of this process."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    lowest = PRIVATE_DESCRIPTOR if limit == resource.RLIM_INFINITY else min(PRIVATE_DESCRIPTOR, max(3, limit - 8))
+    return PRIVATE_DESCRIPTOR if limit == resource.RLIM_INFINITY else min(PRIVATE_DESCRIPTOR, max(3, limit - 8))
+
+
+def make_private(descriptor: int, lowest: int) -> int:
+    """Move a descriptor to `lowest` or above, and keep it out of programs started from here."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
     os.close(descriptor)
     return moved

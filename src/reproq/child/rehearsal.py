@@ -79,11 +79,12 @@ def thread_warnings() -> list[str]:
     ]
 
 
-def changed_signals() -> list[int]:
-    """The signals that a child must set back to their defaults."""
-    usual = (signal.SIG_DFL, signal.default_int_handler)
+def signals_to_restore() -> list[tuple[int, Any]]:
+    """The signals that a child must set back, each with what a Python program starts with."""
+    usual = {signal.SIGINT: signal.default_int_handler}
     kept = {signal.SIGKILL, signal.SIGSTOP} | _PYTHON_IGNORES
-    return [int(number) for number in signal.valid_signals() - kept if signal.getsignal(number) not in usual]
+    wanted = {number: usual.get(number, int(signal.SIG_DFL)) for number in signal.valid_signals() - kept}
+    return [(int(number), want) for number, want in wanted.items() if signal.getsignal(number) != want]
 
 
 def flush_everything() -> None:

@@ -100,6 +100,8 @@ def write_all(channel: int, body: bytes) -> None:
 def _flush() -> None:
     """Hand everything printed to the pipe. A task may have closed or replaced the streams: its affair."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BaseException):
+        try:
             stream.flush()
+        except BaseException:  # noqa: S112
+            continue
     kernel.flush_c_streams()

@@ -12,7 +12,10 @@ import socket
 import struct
 import sys
 import traceback
-from typing import Final, Never
+
+# The C function below signal.signal, which looks up enumerations and so writes into many pages that a child shares.
+from _signal import signal as set_signal  # type: ignore[import-not-found]
+from typing import Any, Final, Never
 
 from reproq.child import control, kernel, rehearsal
 from reproq.child.control import Packet, Verb
@@ -33,7 +36,8 @@ class Template:
         self.max_return_bytes = max_return_bytes
         self.pid = os.getpid()
         self.children: dict[int, int] = {}  # the worker's number of a run -> pid, until REAP
-        self.signals: list[int] = []
+        self.private = kernel.private_descriptor()
+        self.signals: list[tuple[int, Any]] = []
         self.runner: Runner
         self.waits_seconds = 0.0
         self.reaps = 0
@@ -42,6 +46,7 @@ class Template:
         """Import, rehearse, say READY, then serve until the worker is gone."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for the children, who inherit it
         kernel.become_subreaper()
         # An import may hang, deaf to the control socket: until it is done, the kernel watches the worker.
         kernel.die_with_parent(self.worker_pid)
@@ -70,7 +75,7 @@ class Template:
         if not callable(self.runner):
             raise TypeError(f"the setup function {self.setup} returned {self.runner!r}, which is not callable")
         warnings = rehearsal.thread_warnings()
-        self.signals = rehearsal.changed_signals()
+        self.signals = rehearsal.signals_to_restore()
         rehearsal.rehearse(self.max_return_bytes)
         rehearsal.flush_everything()
         rehearsal.freeze()
@@ -119,14 +124,14 @@ class Template:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
-            channel = kernel.make_private(channel)
+            channel = kernel.make_private(channel, self.private)
             kernel.prefer_as_oom_victim()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            for number in self.signals:
-                if number != signal.SIGINT:
-                    signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            for number, handler in self.signals:
+                set_signal(number, handler)
             run_one(channel, self.runner, self.max_return_bytes)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(EXIT_CANNOT_REPLY)
 

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from reproq import __version__
+from reproq.child.kernel import become_subreaper
 from reproq.cli.project import Project, configure, database_options, flag
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
+from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.mock import MockExecutor
 from reproq.service import serve
@@ -77,9 +79,10 @@ def build_executor(config: Config, project: Project) -> Executor:
         raise ConfigurationError(
             "the executor fork needs a Django project: run this where manage.py is, or set DJANGO_SETTINGS_MODULE"
         )
+    become_subreaper()  # before the first process is started: what a killed template leaves behind comes to us
     return ForkExecutor(
         project.setup,
-        environment=os.environ,
+        environment=template_environment(os.environ),
         timeout_seconds=config.timeout,
         kill_grace_seconds=config.kill_grace,
         output_bytes=config.output_bytes,

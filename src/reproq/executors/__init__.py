@@ -76,4 +76,5 @@ class Executor(Protocol):
         """Sentences for the log since the last call: warnings of the project's import, deaths of a template."""
 
     def close(self) -> None:
-        """Kill every process that is left, reap, and unregister. Idempotent."""
+        """Kill every process that is left, reap, and unregister; what was running ends with a Release. Idempotent.
+        The only thing here that may wait, a few seconds at most: for the end of the worker."""

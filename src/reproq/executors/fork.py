@@ -1,7 +1,7 @@
 """The default executor: every run in a fresh child, forked from a warm template that a worker executed once.
 
-It joins attempts (attempt.py) with the template (template.py): who asks, who is told, who reaps. When the template
-dies its runs are given back, and another one is started; it refuses to know what becomes of them then.
+It joins attempts (attempt.py) with the template that a supervisor keeps alive: who asks, who is told, who reaps. When
+the template dies its runs are given back; it refuses to know what becomes of them then.
 """
 
 import math
@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from selectors import BaseSelector
 from typing import Final
 
-from reproq.child import control
 from reproq.child.control import Packet, Verb
-from reproq.errors import ConfigurationError, ProtocolError
+from reproq.errors import ProtocolError
 from reproq.executors import Ended, Key
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
-from reproq.executors.orphans import OrphanSweep
+from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
 from reproq.lifecycle import Outcome
 from reproq.wire import Payload, frame
@@ -29,10 +28,6 @@ KILL_GRACE_SECONDS: Final = 5.0
 OUTPUT_BYTES: Final = 65536
 MAX_RETURN_BYTES: Final = 1024 * 1024
 IMPORT_TIMEOUT_SECONDS: Final = 120.0
-RESTART_SECONDS: Final = 1.0
-MAX_RESTART_SECONDS: Final = 30.0
-HEALTHY_SECONDS: Final = 60.0
-LAST_LINES: Final = 12
 
 
 class ForkExecutor:
@@ -59,25 +54,16 @@ class ForkExecutor:
         self._grace_seconds = kill_grace_seconds
         self._output_bytes = output_bytes
         self._selector: BaseSelector
-        self._template: TemplateProcess | None = None
+        self._supervisor: Supervisor | None = None
         self._attempts: dict[Key, Attempt] = {}
         self._by_number: dict[int, Attempt] = {}
         self._queue: deque[Attempt] = deque()
         self._ended: list[Ended] = []
-        self._notices: list[str] = []
-        self._sweeps: list[OrphanSweep] = []
         self._last_number = 0
-        self._restart_at = math.inf
-        self._failed_starts = 0
-        self._was_ready = False
-        self._broken = ""  # what the setup of the current template raised
-        self._never = ""  # why the first template never became ready
 
     @property
     def ready(self) -> bool:
-        if self._never:
-            raise ConfigurationError(self._never)
-        return self._template is not None and self._template.ready
+        return self._supervisor is not None and self._supervisor.ready
 
     @property
     def running(self) -> int:
@@ -86,11 +72,13 @@ class ForkExecutor:
     @property
     def template_pid(self) -> int | None:
         """The process id of the living template, for people."""
-        return self._template.process.pid if self._template else None
+        template = self._template()
+        return template.process.pid if template is not None else None
 
     def start(self, selector: BaseSelector) -> None:
         self._selector = selector
-        self._start_template()
+        self._supervisor = Supervisor(self._launch, selector, self._on_packet, self._ask_for_forks, self._on_death)
+        self._supervisor.start()
 
     def submit(self, key: Key, payload: Payload) -> None:
         if key in self._attempts:
@@ -118,11 +106,9 @@ class ForkExecutor:
 
     def deadline(self) -> float | None:
         moments = [attempt.ending.due_at() for attempt in self._attempts.values()]
-        moments += [sweep.due_at for sweep in self._sweeps]
-        moments.append(self._restart_at)
-        if self._template is not None and (silent := self._template.deadline()) is not None:
-            moments.append(silent)
-        soonest = min(moments)
+        if self._supervisor is not None:
+            moments.append(self._supervisor.due_at())
+        soonest = min(moments, default=math.inf)
         return None if soonest == math.inf else soonest
 
     def tick(self) -> None:
@@ -130,47 +116,33 @@ class ForkExecutor:
         for attempt in list(self._attempts.values()):
             if now >= attempt.ending.due_at():
                 attempt.act(now)
-        if self._template is not None:
-            self._template.kill_if_hung(now)
-        if now >= self._restart_at:
-            self._start_template()
-        for sweep in self._sweeps:
-            if now >= sweep.due_at:
-                sweep.sweep(now)
-        self._sweeps = [sweep for sweep in self._sweeps if not sweep.is_over]
+        if self._supervisor is not None:
+            self._supervisor.tick(now)
 
     def take_ended(self) -> list[Ended]:
         ended, self._ended = self._ended, []
         return ended
 
     def take_notices(self) -> list[str]:
-        notices, self._notices = self._notices, []
+        if self._supervisor is None:
+            return []
+        notices, self._supervisor.notices = self._supervisor.notices, []
         return notices
 
     def close(self) -> None:
-        self._restart_at = math.inf
         self._queue.clear()
-        if self._template is not None:
-            self._template.close()
-            self._template = None
+        if self._supervisor is not None:
+            self._supervisor.close()
         for attempt in list(self._attempts.values()):
             if attempt.process is not None:
                 attempt.process.kill_leader()
             self._end(attempt, None, "the executor was closed")
-        for sweep in self._sweeps:
-            sweep.sweep(time.monotonic())
-        self._sweeps = []
 
-    def _start_template(self) -> None:
-        self._restart_at = math.inf
-        self._broken = ""
-        try:
-            self._template = TemplateProcess(self._launch, self._selector, self._on_packet, self._on_death)
-        except OSError as error:
-            self._not_started(f"{self._launch.python} cannot be started: {error}")
+    def _template(self) -> TemplateProcess | None:
+        return self._supervisor.template if self._supervisor is not None else None
 
     def _ask_for_forks(self) -> None:
-        template = self._template
+        template = self._template()
         while self._queue and template is not None and template.ready:
             attempt = self._queue.popleft()
             try:
@@ -182,66 +154,41 @@ class ForkExecutor:
 
     def _on_packet(self, packet: Packet) -> None:
         match packet.verb:
-            case Verb.READY:
-                self._on_ready(control.warnings_of(packet))
-            case Verb.BROKEN:
-                self._broken = packet.text
             case Verb.FORKED:
                 self._on_forked(packet)
             case Verb.REFUSED:
                 if attempt := self._by_number.get(packet.run):
-                    self._notices.append(f"the system refused to fork a child ({packet.text}); the run is given back")
                     self._end(attempt, None, f"no child could be forked: {packet.text}")
             case Verb.REAPED:
                 if attempt := self._by_number.get(packet.run):
                     self._end(attempt, os.waitstatus_to_exitcode(packet.value))
 
-    def _on_ready(self, warnings: list[str]) -> None:
-        self._was_ready = True
-        self._notices += warnings
-        if self._template is not None and (printed := self._template.output.capture.output().last_text.strip()):
-            self._notices.append(f"the project printed while it was imported: {printed[-2000:]}")
-        self._ask_for_forks()
-
     def _on_forked(self, packet: Packet) -> None:
-        (pidfd,) = packet.descriptors
-        process = Process(packet.value, pidfd)
-        if attempt := self._by_number.get(packet.run):
-            attempt.begin(process, self._on_exit)
-        else:
-            process.kill_leader()
-            process.close()
+        attempt, template = self._by_number.get(packet.run), self._template()
+        if attempt is not None and packet.descriptors:
+            attempt.begin(Process(packet.value, packet.descriptors[0]), self._on_exit)
+            return
+        for descriptor in packet.descriptors:
+            os.close(descriptor)
+        # The kernel drops a pidfd when we have no descriptor left. Without its payload the child ends by itself.
+        if attempt is not None:
+            self._end(attempt, None, "the worker has no descriptor left for another child")
+        if template is not None:
+            template.say(Packet(Verb.REAP, packet.run))
 
     def _on_exit(self, attempt: Attempt) -> None:
         """A child has ended and is a zombie: nobody else can have its pid, so its group can be killed safely."""
         if attempt.process is None:
             return
-        if self._template is None or attempt.phase is Phase.ORPHANED:
+        template = self._template()
+        if template is None or attempt.phase is Phase.ORPHANED:
             self._end(attempt, None, attempt.orphaned)
             return
         attempt.process.kill()
         attempt.reaping()
-        self._template.say(Packet(Verb.REAP, attempt.number))
+        template.say(Packet(Verb.REAP, attempt.number))
 
-    def _on_death(self, reason: str) -> None:
-        template, self._template = self._template, None
-        if template is None:
-            return
-        now = time.monotonic()
-        if template.ready and now - template.started_s >= HEALTHY_SECONDS:
-            self._failed_starts = 0
-        given_back = self._orphan_all(f"the template died: {reason}")
-        self._sweeps.append(OrphanSweep(template.mark, given_back, now))
-        if not template.ready:
-            self._not_started(self._broken or reason)
-            return
-        wait = self._restart_later()
-        self._notices.append(
-            f"the template died: {reason}\n{len(given_back)} of its runs were under way and end with it; "
-            f"another template starts in {wait:g} s"
-        )
-
-    def _orphan_all(self, reason: str) -> set[int]:
+    def _on_death(self, reason: str) -> set[int]:
         """End what had not begun; let the others end, which PDEATHSIG has seen to. Their sessions."""
         sessions = set()
         for attempt in list(self._attempts.values()):
@@ -252,20 +199,6 @@ class ForkExecutor:
             elif attempt.phase is not Phase.QUEUED:
                 self._end(attempt, None, reason)
         return sessions
-
-    def _not_started(self, why: str) -> None:
-        last = "\n".join(why.strip().splitlines()[-LAST_LINES:])
-        text = f"the template could not be prepared by {self._launch.setup}:\n{last}"
-        if not self._was_ready:
-            self._never = text
-            return
-        self._notices.append(f"{text}\nanother attempt follows in {self._restart_later():g} s")
-
-    def _restart_later(self) -> float:
-        wait = min(RESTART_SECONDS * (1 << self._failed_starts), MAX_RESTART_SECONDS)
-        self._failed_starts = min(self._failed_starts + 1, 10)
-        self._restart_at = time.monotonic() + wait
-        return wait
 
     def _end(self, attempt: Attempt, status: int | None, gone: str = "") -> None:
         del self._attempts[attempt.key]

@@ -4,7 +4,7 @@ import time
 from selectors import BaseSelector
 
 from reproq.executors import Ended, Key
-from reproq.lifecycle import Outcome, Success
+from reproq.lifecycle import Outcome, Release, Success
 from reproq.wire import Payload
 
 MOCK_RETURN = Success("null")
@@ -61,4 +61,5 @@ class MockExecutor:
         return []
 
     def close(self) -> None:
-        self._started.clear()
+        for key in list(self._started):
+            self.stop(key, Release("the executor was closed", started=True))

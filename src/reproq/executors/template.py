@@ -65,13 +65,13 @@ class TemplateProcess:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._popen = self._start(theirs.fileno())
+            self.process = Process(self._popen.pid, self._pidfd())
         except OSError:
             self.output.close()
             self._control.close()
             raise
         finally:
             theirs.close()
-        self.process = Process(self._popen.pid, os.pidfd_open(self._popen.pid))
         self._control.setblocking(False)
         selector.register(self._control, EVENT_READ, self._listen)
         selector.register(self.process.pidfd, EVENT_READ, self._died)
@@ -93,6 +93,14 @@ class TemplateProcess:
             )
         finally:
             os.close(writer)
+
+    def _pidfd(self) -> int:
+        try:
+            return os.pidfd_open(self._popen.pid)
+        except OSError:  # no descriptor is left
+            self._popen.kill()
+            self._popen.wait()
+            raise
 
     def say(self, packet: Packet) -> None:
         """Say one thing as soon as the socket takes it; its descriptors are closed then."""

@@ -4,7 +4,8 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -12,8 +13,11 @@ from typing import Any, Final
 from reproq.lifecycle import Claim, Failure, Kind, Verdict, decide
 from reproq.spec import seed
 from reproq.store.runs import result_id
-from reproq.store.statements import Cursor, fetch_all, fetch_one
+from reproq.store.statements import Cursor, fetch_all
 from reproq.wire import Payload
+
+Key = tuple[int, int]
+"""`(run_id, claim_token)` names one claim: a worker may hold an expired claim of a run and its next one together."""
 
 RESCUE_LIMIT: Final = 100
 PROMOTE_LIMIT: Final = 500
@@ -48,6 +52,10 @@ class Rescued:
     task_path: str
     verdict: Verdict
 
+    @property
+    def end(self) -> Finalisation:
+        return Finalisation(self.claim.run_id, self.claim.token, self.verdict)
+
 
 def claim(
     cursor: Cursor,
@@ -76,7 +84,7 @@ def claim(
 
 
 def _urgency(row: tuple[Any, ...]) -> tuple[int, datetime, int]:
-    return (-row[15], row[24], row[0])  # priority descending, due_at, id
+    return (-row[15], row[23], row[0])  # priority descending, due_at, id
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
@@ -113,32 +121,44 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def renew(
-    cursor: Cursor, held: Sequence[tuple[int, int]], lease_seconds: float, now: datetime | None = None
-) -> dict[int, bool]:
-    """Extend the leases of `(run_id, token)` pairs. Returns those still ours: run id -> whether to cancel it."""
-    batch = sorted(held)
-    rows = fetch_all(
-        cursor,
-        "renew",
-        {
-            "ids": [run_id for run_id, _ in batch],
-            "tokens": [token for _, token in batch],
-            "lease_seconds": lease_seconds,
-            "now": now,
-        },
-    )
-    return {run_id: cancel for run_id, cancel in rows}  # noqa: C416 - dict() would not type
+def renew(cursor: Cursor, held: Sequence[Key], lease_seconds: float, now: datetime | None = None) -> dict[Key, bool]:
+    """Extend the leases of these claims. Returns those still ours, each with whether to cancel it."""
+    ours: dict[Key, bool] = {}
+    for batch in _rounds(held, lambda key: key[0]):
+        tokens = dict(batch)
+        params = {"ids": list(tokens), "tokens": list(tokens.values()), "lease_seconds": lease_seconds, "now": now}
+        for run_id, cancel in fetch_all(cursor, "renew", params):
+            ours[run_id, tokens[run_id]] = cancel
+    return ours
+
+
+def _rounds[T](items: Iterable[T], run_id: Callable[[T], int]) -> list[list[T]]:
+    """The items in the order of their runs, in rounds that hold no run twice: a statement finds one token for an id."""
+    rounds: list[list[T]] = []
+    times: Counter[int] = Counter()
+    for item in sorted(items, key=run_id):
+        nth = times[run_id(item)]
+        if nth == len(rounds):
+            rounds.append([])
+        rounds[nth].append(item)
+        times[run_id(item)] += 1
+    return rounds
 
 
 def finalize(
     cursor: Cursor, batch: Sequence[Finalisation], monotonic_s: float = 0.0, now: datetime | None = None
-) -> set[int]:
-    """Store the ends of claims in one statement. Returns the run ids that were still ours; the others changed nothing.
+) -> set[Key]:
+    """Store the ends of claims in one statement. Returns the claims that were still ours; the others changed nothing.
 
     `monotonic_s` is this host's CLOCK_MONOTONIC now, against which the moments of the batch are aged.
     """
-    items = sorted(batch, key=lambda item: item.run_id)
+    stored: set[Key] = set()
+    for items in _rounds(batch, lambda item: item.run_id):
+        stored |= _finalize(cursor, items, monotonic_s, now)
+    return stored
+
+
+def _finalize(cursor: Cursor, items: Sequence[Finalisation], monotonic_s: float, now: datetime | None) -> set[Key]:
     verdicts = [item.verdict for item in items]
     rows = fetch_all(
         cursor,
@@ -159,7 +179,8 @@ def finalize(
             "now": now,
         },
     )
-    return {row[0] for row in rows}
+    tokens = {item.run_id: item.token for item in items}
+    return {(row[0], tokens[row[0]]) for row in rows}
 
 
 def _error_json(failure: Failure | None) -> str | None:
@@ -201,42 +222,24 @@ def rescue(
     cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
 ) -> list[Rescued]:
     """Finalise runs whose lease ran out, by the same `decide` and the same statement as every other end."""
-    rescued = []
+    rescued = lost(cursor, lease_seconds, limit, now)
+    finalize(cursor, [one.end for one in rescued], now=now)
+    return rescued
+
+
+def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None) -> list[Rescued]:
+    """The expired claims, locked, and what is to become of each."""
+    found = []
     for claim, worker_id, task_path in expired(cursor, lease_seconds, limit, now):
         failure = Failure(
             Kind.LEASE_EXPIRED,
             "reproq.errors.LeaseExpired",
             f"worker {worker_id} stopped renewing its lease: it died, hung, or lost the database",
         )
-        rescued.append(Rescued(claim, worker_id, task_path, decide(claim, failure)))
-    if rescued:
-        finalize(cursor, [Finalisation(one.claim.run_id, one.claim.token, one.verdict) for one in rescued], now=now)
-    return rescued
+        found.append(Rescued(claim, worker_id, task_path, decide(claim, failure)))
+    return found
 
 
 def promote(cursor: Cursor, limit: int = PROMOTE_LIMIT, now: datetime | None = None) -> int:
     """Make due SCHEDULED runs READY; returns how many."""
     return len(fetch_all(cursor, "promote", {"limit": limit, "now": now}))
-
-
-def next_due_seconds(cursor: Cursor, now: datetime | None = None) -> float | None:
-    """Seconds until the next SCHEDULED run falls due; None when there is none."""
-    row = fetch_one(cursor, "next_due", {"now": now})
-    return None if row is None else row[0]
-
-
-def ready_queues(cursor: Cursor) -> list[str]:
-    """The names of the queues that hold READY runs."""
-    return [row[0] for row in fetch_all(cursor, "ready_queues", {})]
-
-
-def work_left(
-    cursor: Cursor, queues: Sequence[str] | None, horizon_seconds: float, now: datetime | None = None
-) -> bool:
-    """Whether these queues (None: all) hold a run that is READY or falls due within the horizon."""
-    row = fetch_one(
-        cursor,
-        "work_left",
-        {"queues": None if queues is None else list(queues), "horizon_seconds": horizon_seconds, "now": now},
-    )
-    return bool(row and row[0])

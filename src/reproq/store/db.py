@@ -1,5 +1,6 @@
 """The one place that connects: how, with which deadlines, and which errors mean "wait" rather than "stop"."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -36,6 +37,10 @@ REFUSALS: Final = (
 """What libpq says, without an SQLSTATE, when waiting will not help."""
 
 
+_STRAY_AT: Final = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?[^?]*@")
+"""A URI with an @ behind the first one, or behind a slash: a password that was not escaped."""
+
+
 def address(dsn: str) -> str:
     """The address without its password, for people."""
     try:
@@ -47,16 +52,23 @@ def address(dsn: str) -> str:
 
 
 def check_address(dsn: str) -> None:
-    """Raise ConfigurationError for an address that libpq cannot parse. Its text is not repeated: it may hold a
-    password."""
+    """Raise ConfigurationError for an address that libpq cannot parse, or only by taking a part of the password for
+    host, port or name. Its text is not repeated: it may hold a password."""
+    reason = None
     try:
-        conninfo.conninfo_to_dict(dsn)
+        port = str(conninfo.conninfo_to_dict(dsn).get("port") or "")
     except psycopg.ProgrammingError as error:
-        reason = str(error).split('"')[0].strip() or "unknown"
+        reason = re.sub(r'".*"', "...", str(error).strip(), flags=re.DOTALL)
+    else:
+        if _STRAY_AT.match(dsn):
+            reason = "an @ stands where no user ends"
+        elif not re.fullmatch(r"[0-9, ]*", port):
+            reason = "the port is no number"
+    if reason is not None:
         raise ConfigurationError(
             f"the database address cannot be parsed ({reason}); write it as postgresql://user:password@host:5432/name, "
             "with @ : / % in the password written as %40 %3A %2F %25"
-        ) from None
+        )
 
 
 def is_outage(error: BaseException) -> bool:
@@ -74,9 +86,13 @@ def is_refusal(error: psycopg.Error) -> bool:
 
 
 def is_bad_row(error: BaseException) -> bool:
-    """Whether one row of a batch was refused, so that the rest of the batch may still be stored."""
-    kinds = psycopg.DataError | psycopg.IntegrityError | errors.ProgramLimitExceeded | errors.RaiseException
-    return isinstance(error, kinds)
+    """Whether one row of a batch was refused, so that the rest of the batch may still be stored.
+
+    Class 54 are PostgreSQL's limits: too large for jsonb, nested deeper than its stack. A lone surrogate does not even
+    reach the server.
+    """
+    kinds = psycopg.DataError | psycopg.IntegrityError | errors.RaiseException | UnicodeEncodeError
+    return isinstance(error, kinds) or (isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("54"))
 
 
 class Database:

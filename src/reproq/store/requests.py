@@ -11,8 +11,8 @@ from typing import Final
 import psycopg
 
 from reproq.lifecycle import Failure, Kind, Status, Verdict
-from reproq.store import claims, workers
-from reproq.store.claims import Claimed, Finalisation, Rescued
+from reproq.store import claims, queues, workers
+from reproq.store.claims import Claimed, Finalisation, Key, Rescued
 from reproq.store.db import Database, is_bad_row
 from reproq.store.workers import WorkerRow
 
@@ -76,48 +76,76 @@ class ClaimRuns:
                 now=now,
             )
             full = len(claimed) == self.limit
-            return ClaimAnswer(claimed, None if full else claims.next_due_seconds(cursor, now))
+            return ClaimAnswer(claimed, None if full else queues.next_due_seconds(cursor, now))
 
 
 @dataclass(frozen=True, slots=True)
 class FinalizeAnswer:
-    """The run ids that were ours and are stored, and those whose verdict the database refused and why."""
+    """The claims that were ours and are stored, and those whose verdict the database refused and why: a replacement
+    is stored for such a one, unless that was refused too."""
 
-    stored: set[int]
-    refused: dict[int, str]
+    stored: set[Key]
+    refused: dict[Key, str]
 
 
 @dataclass(frozen=True, slots=True)
 class FinalizeRuns:
-    """Store the ends of claims. A batch refused for one row is halved until that row stands alone."""
+    """Store the ends of claims. A batch refused for one row is halved until that row stands alone.
+
+    Each part commits by itself, so that neither a bad row nor a few large ones hold up the rest.
+    """
 
     batch: tuple[Finalisation, ...]
 
     def run(self, database: Database, now: Clock) -> FinalizeAnswer:
         answer = FinalizeAnswer(set(), {})
-        _store(database, self.batch, now, answer)
+        for part in _parts(self.batch):
+            _store(database, part, now, answer)
         return answer
+
+
+MAX_PART_CHARACTERS: Final = 16 * 1024 * 1024
+"""Of text in one statement: 500 values of the largest size allowed would not fit into PostgreSQL's 1 GB message."""
+
+
+def _parts(batch: tuple[Finalisation, ...]) -> list[tuple[Finalisation, ...]]:
+    parts: list[list[Finalisation]] = [[]]
+    held = 0
+    for item in batch:
+        error = item.verdict.error
+        size = len(item.verdict.return_json or "") + (len(error.message) + len(error.traceback) if error else 0)
+        if parts[-1] and held + size > MAX_PART_CHARACTERS:
+            parts.append([])
+            held = 0
+        parts[-1].append(item)
+        held += size
+    return [tuple(part) for part in parts if part]
 
 
 def _store(database: Database, batch: tuple[Finalisation, ...], now: Clock, answer: FinalizeAnswer) -> None:
     try:
         with database.transaction() as cursor:
             answer.stored.update(claims.finalize(cursor, batch, time.monotonic(), now))
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeEncodeError) as error:
         if not is_bad_row(error):
             raise
         if len(batch) > 1:
             middle = len(batch) // 2
             _store(database, batch[:middle], now, answer)
             _store(database, batch[middle:], now, answer)
-        elif batch[0].run_id not in answer.refused:  # else the replacement was refused too: its lease brings it back
-            reason = (error.diag.message_primary or type(error).__name__)[:MAX_REASON]
-            answer.refused[batch[0].run_id] = reason
-            _store(database, (_replaced(batch[0], reason),), now, answer)
+        elif (key := (batch[0].run_id, batch[0].token)) not in answer.refused:
+            answer.refused[key] = _reason(error)
+            _store(database, (_replaced(batch[0], answer.refused[key]),), now, answer)
+        # else the replacement was refused too: the lease brings the run back
 
 
 MAX_REASON: Final = 500
 """Characters of the database's refusal that are kept."""
+
+
+def _reason(error: psycopg.Error | UnicodeEncodeError) -> str:
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return (said or str(error) or type(error).__name__)[:MAX_REASON]
 
 
 def _replaced(item: Finalisation, reason: str) -> Finalisation:
@@ -128,9 +156,9 @@ def _replaced(item: Finalisation, reason: str) -> Finalisation:
 
 @dataclass(frozen=True, slots=True)
 class RenewAnswer:
-    """Run id -> whether to cancel it, for the claims that are still ours; and whether the worker's row was there."""
+    """The claims that are still ours, each with whether to cancel it; and whether the worker's row was there."""
 
-    ours: dict[int, bool]
+    ours: dict[Key, bool]
     registered: bool
 
 
@@ -139,7 +167,7 @@ class RenewLeases:
     """The heartbeat: extend the leases of everything held, and say that the worker lives."""
 
     worker_id: str
-    held: tuple[tuple[int, int], ...]
+    held: tuple[Key, ...]
     lease_seconds: float
     draining: bool
 
@@ -151,13 +179,23 @@ class RenewLeases:
 
 @dataclass(frozen=True, slots=True)
 class RescueRuns:
-    """Finalise what other workers lost; answers what became of it."""
+    """Finalise what other workers lost; answers what became of it. A row that the database refuses stops no other."""
 
     lease_seconds: float
 
     def run(self, database: Database, now: Clock) -> list[Rescued]:
+        try:
+            with database.transaction() as cursor:
+                return claims.rescue(cursor, self.lease_seconds, now=now)
+        except psycopg.Error as error:
+            if not is_bad_row(error):
+                raise
         with database.transaction() as cursor:
-            return claims.rescue(cursor, self.lease_seconds, now=now)
+            lost = claims.lost(cursor, self.lease_seconds, now=now)
+        answer = FinalizeAnswer(set(), {})
+        _store(database, tuple(one.end for one in lost), now, answer)
+        keys = answer.stored - answer.refused.keys()
+        return [one for one in lost if (one.claim.run_id, one.claim.token) in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +204,7 @@ class ListQueues:
 
     def run(self, database: Database, now: Clock) -> list[str]:
         with database.transaction() as cursor:
-            return claims.ready_queues(cursor)
+            return queues.ready_queues(cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +216,7 @@ class AskWorkLeft:
 
     def run(self, database: Database, now: Clock) -> bool:
         with database.transaction() as cursor:
-            return claims.work_left(cursor, self.queues, self.horizon_seconds, now)
+            return queues.work_left(cursor, self.queues, self.horizon_seconds, now)
 
 
 Request = Register | Deregister | ClaimRuns | FinalizeRuns | RenewLeases | RescueRuns | ListQueues | AskWorkLeft

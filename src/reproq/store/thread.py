@@ -8,6 +8,7 @@ import random
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from selectors import EVENT_READ, BaseSelector
 from typing import Any, Final, Protocol
 
@@ -94,7 +95,8 @@ class StoreThread:
         """Answer what is queued unless the database is away, then end the thread."""
         if self._thread.is_alive():
             self._stopping.set()
-            self._requests.put(None)
+            with suppress(queue.Full):  # then the thread hangs in a call, and ends with the process
+                self._requests.put(None, timeout=timeout_seconds)
             self._thread.join(timeout_seconds)
         if self._selector is not None:
             self._selector.unregister(self._wake_read)

@@ -195,19 +195,21 @@ class Worker:
     def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
         self._finalising = False
         for item in batch:
-            self._ledger.stored((item.run_id, item.token))
-            if item.run_id not in answer.stored:
-                tell_discarded(self._telemetry, item.run_id, "its claim had passed to another")
-            elif item.run_id in answer.refused:
-                self._telemetry.emit("run.return_refused", id=item.run_id, reason=answer.refused[item.run_id])
-            else:
+            key = (item.run_id, item.token)
+            self._ledger.stored(key)
+            if key in answer.refused:
+                then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
+                self._telemetry.emit("run.return_refused", id=key[0], reason=answer.refused[key], next=then)
+            elif key in answer.stored:
                 tell_end(self._telemetry, item)
+            else:
+                tell_discarded(self._telemetry, key[0], "its claim had passed to another")
 
     def _on_renewed(self, held: tuple[Key, ...], answer: RenewAnswer) -> None:
         for key in held:
             if key not in self._ledger.running:
                 continue  # it ended while we asked; the finalise will be told whether it was still ours
-            if (cancel := answer.ours.get(key[0])) is None:
+            if (cancel := answer.ours.get(key)) is None:
                 self._ledger.lose(key)
                 self._executor.stop(key, Release("lease lost", started=True))
                 self._telemetry.emit("run.lease_lost", id=key[0], next="its child is killed, its outcome discarded")

@@ -148,4 +148,4 @@ def print_how_to_look_further(out: "Console") -> None:
     out.print("\nLook further (the first command starts the server again):")
     for arguments in ("status", "runs list --status FAILED", "runs show 1"):
         out.print(f"  {program} {arguments} --settings {SETTINGS}")
-    out.print(f"  {program} embedded stop   # when you have seen enough")
+    out.print(f"  {program} embedded stop --settings {SETTINGS}")

@@ -1,5 +1,5 @@
 -- Each claim of the batch ends as its verdict says, if and only if its token still holds; nobody else leaves RUNNING.
-UPDATE task_runs
+UPDATE task_runs AS run
 SET
     (
         status, return_value, errors, failures, releases, attempts, worker_ids, due_at,
@@ -9,36 +9,45 @@ SET
             verdict.status,
             verdict.return_value,
             CASE
-                WHEN verdict.error IS NULL THEN errors
-                WHEN verdict.error ->> 'kind' = 'unknown_task' AND errors -> -1 ->> 'kind' = 'unknown_task'
-                    THEN (errors - (-1)) || (verdict.error || jsonb_build_object('first_at', errors -> -1 -> 'first_at'))
-                ELSE errors || verdict.error
+                WHEN verdict.error IS NULL THEN run.errors
+                WHEN verdict.error ->> 'kind' <> 'unknown_task' THEN run.errors || verdict.error
+                WHEN run.errors -> -1 ->> 'kind' = 'unknown_task'
+                    THEN (run.errors - (-1))
+                        || (verdict.error || jsonb_build_object('first_at', run.errors -> -1 -> 'first_at'))
+                ELSE run.errors || (verdict.error || jsonb_build_object('first_at', verdict.ended_at))
             END,
-            failures + verdict.counts_failure::int,
-            releases + verdict.counts_release::int,
-            attempts - verdict.undo_attempt::int,
-            CASE WHEN verdict.undo_attempt THEN trim_array(worker_ids, 1) ELSE worker_ids END,
+            run.failures + verdict.counts_failure::int,
+            run.releases + verdict.counts_release::int,
+            run.attempts - verdict.undo_attempt::int,
+            CASE WHEN verdict.undo_attempt THEN trim_array(run.worker_ids, 1) ELSE run.worker_ids END,
             CASE
                 WHEN verdict.status = 'SCHEDULED' THEN clock.moment + verdict.delay_seconds * interval '1 second'
-                ELSE due_at
+                ELSE run.due_at
             END,
             CASE
-                WHEN verdict.undo_attempt THEN task_runs.started_at
-                ELSE coalesce(task_runs.started_at, verdict.started_at, claimed_at)
+                WHEN verdict.undo_attempt THEN run.started_at
+                ELSE coalesce(run.started_at, verdict.started_at, run.claimed_at)
             END,
-            CASE WHEN verdict.undo_attempt THEN last_attempted_at ELSE coalesce(verdict.started_at, claimed_at) END,
+            CASE
+                WHEN verdict.undo_attempt THEN run.last_attempted_at
+                ELSE coalesce(verdict.started_at, run.claimed_at)
+            END,
             CASE WHEN verdict.status IN ('SUCCESSFUL', 'FAILED', 'CANCELLED') THEN verdict.ended_at END,
             verdict.waiting_reason
         FROM
             (SELECT coalesce(%(now)s::timestamptz, now()) AS moment) AS clock,
-            LATERAL (SELECT array_position(%(ids)s::bigint[], task_runs.id) AS i OFFSET 0) AS place,
+            LATERAL (SELECT array_position(%(ids)s::bigint[], run.id) AS i OFFSET 0) AS place,
+            LATERAL (
+                SELECT clock.moment
+                    - coalesce((%(ended_ago_seconds)s::float8[])[place.i], 0) * interval '1 second' AS ended_at
+                OFFSET 0
+            ) AS mark,
             LATERAL (
                 SELECT
                     (%(statuses)s::text[])[place.i] AS status,
                     (%(return_values)s::text[])[place.i]::json AS return_value,
                     (%(errors)s::text[])[place.i]::jsonb || jsonb_build_object(
-                        'attempt', task_runs.attempts, 'worker_id', task_runs.worker_id,
-                        'at', clock.moment, 'first_at', clock.moment
+                        'attempt', run.attempts, 'worker_id', run.worker_id, 'at', mark.ended_at
                     ) AS error,
                     (%(delays_seconds)s::float8[])[place.i] AS delay_seconds,
                     (%(counts_failures)s::bool[])[place.i] AS counts_failure,
@@ -46,8 +55,7 @@ SET
                     (%(undo_attempts)s::bool[])[place.i] AS undo_attempt,
                     (%(waiting_reasons)s::text[])[place.i] AS waiting_reason,
                     clock.moment - (%(started_ago_seconds)s::float8[])[place.i] * interval '1 second' AS started_at,
-                    clock.moment
-                    - coalesce((%(ended_ago_seconds)s::float8[])[place.i], 0) * interval '1 second' AS ended_at
+                    mark.ended_at
                 OFFSET 0
             ) AS verdict
     ),
@@ -56,7 +64,7 @@ SET
     claimed_at = NULL,
     lease_expires_at = NULL
 WHERE
-    id = ANY(%(ids)s::bigint[])
-    AND status = 'RUNNING'
-    AND claim_token = (%(tokens)s::bigint[])[array_position(%(ids)s::bigint[], id)]
-RETURNING id
+    run.id = ANY(%(ids)s::bigint[])
+    AND run.status = 'RUNNING'
+    AND run.claim_token = (%(tokens)s::bigint[])[array_position(%(ids)s::bigint[], run.id)]
+RETURNING run.id

@@ -1,0 +1,29 @@
+"""Questions about what waits: which queues hold work, when more falls due, whether any is left."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from reproq.store.statements import Cursor, fetch_all, fetch_one
+
+
+def next_due_seconds(cursor: Cursor, now: datetime | None = None) -> float | None:
+    """Seconds until the next SCHEDULED run falls due; None when there is none."""
+    row = fetch_one(cursor, "next_due", {"now": now})
+    return None if row is None else row[0]
+
+
+def ready_queues(cursor: Cursor) -> list[str]:
+    """The names of the queues that hold READY runs."""
+    return [row[0] for row in fetch_all(cursor, "ready_queues", {})]
+
+
+def work_left(
+    cursor: Cursor, queues: Sequence[str] | None, horizon_seconds: float, now: datetime | None = None
+) -> bool:
+    """Whether these queues (None: all) hold a run that is READY or falls due within the horizon."""
+    row = fetch_one(
+        cursor,
+        "work_left",
+        {"queues": None if queues is None else list(queues), "horizon_seconds": horizon_seconds, "now": now},
+    )
+    return bool(row and row[0])
