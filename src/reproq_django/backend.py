@@ -14,11 +14,11 @@ from typing import Any, Final
 from django.core.checks import CheckMessage
 from django.db import connections
 from django.db.utils import ProgrammingError
+from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued
 
-from django.tasks import Task, TaskResult
 from reproq.errors import NotMigrated
 from reproq.store import results as stored_results
 from reproq.store import runs

@@ -8,21 +8,22 @@ task failed. It is sent for every attempt, since only the worker knows whether a
 
 import json
 import logging
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import django
 from django.conf import settings
 from django.db import connections, reset_queries
+from django.tasks import Task, TaskContext, TaskResult, TaskResultStatus, task_backends
 from django.tasks.base import TaskError
 from django.tasks.exceptions import InvalidTaskBackend
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
-import django
-from django.tasks import Task, TaskContext, TaskResult, TaskResultStatus, task_backends
+from reproq.child.run import Runner, failure_of
 from reproq.errors import BadReturn, InvalidArguments, UnknownTask
 from reproq.lifecycle import Failure, Kind, Success
 from reproq_django.arguments import normalised, refuse
@@ -32,8 +33,6 @@ from reproq_django.results import task_errors
 from reproq_django.task_class import altered
 
 logger = logging.getLogger(__name__)
-
-Runner = Callable[[dict[str, Any]], Success | Failure]
 
 
 def setup() -> Runner:
@@ -170,10 +169,4 @@ def _finish(result: TaskResult, sender: type, status: TaskResultStatus) -> None:
 
 
 def _failure(kind: Kind, error: BaseException) -> Failure:
-    found = type(error)
-    try:
-        message = str(error)
-    except Exception as second:
-        message = f"(str() of this {found.__qualname__} raised {type(second).__qualname__})"
-    trace = "".join(traceback.format_exception(error))
-    return Failure(kind, f"{found.__module__}.{found.__qualname__}", message, trace)
+    return replace(failure_of(error), kind=kind)

@@ -33,6 +33,7 @@ class ExactJSONField(CastField):
     """JSON stored as it was sent. Python values in and out, `json.dumps`/`json.loads` between, nothing else."""
 
     description = "JSON, stored as it was sent"
+    db_returning = False  # RETURNING knows no select_format: psycopg would parse the value, and "text" is no JSON text
 
     def db_type(self, connection: Any) -> str:
         return "json"

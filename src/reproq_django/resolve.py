@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from django.tasks import Task
+
 from reproq.errors import UnknownTask
 
 MAX_RENAMES = 100

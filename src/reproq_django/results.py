@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
 
-from django.tasks import Task, TaskResult, TaskResultStatus
 from reproq.lifecycle import Kind, Status
 from reproq.spec import Spec
 from reproq.store.results import StoredRun

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
+from django.tasks import Task
 from django.utils.module_loading import import_string
 
-from django.tasks import Task
 from reproq_django.task_options import NAMES, parsed_options
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.tasks import Task
 from django.tasks.exceptions import InvalidTask
 
-from django.tasks import Task
 from reproq import backoff as backoff_steps
 from reproq.config import KNOBS, duration
 

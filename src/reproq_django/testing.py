@@ -6,10 +6,10 @@ They take the same options and arguments as `ReproqBackend`, and refuse the same
 from datetime import timedelta
 from typing import Any
 
+from django.tasks import Task, TaskResult
 from django.tasks.backends import dummy, immediate
 from django.utils import timezone
 
-from django.tasks import Task, TaskResult
 from reproq_django.arguments import spec_of
 from reproq_django.results import arguments
 from reproq_django.task_class import altered

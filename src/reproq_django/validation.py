@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.tasks import Task
 from django.tasks.exceptions import InvalidTask
 from django.utils import timezone
 
-from django.tasks import Task
 from reproq_django.task_class import ReproqTask, altered
 
 MAX_QUEUE_NAME: Final = 200

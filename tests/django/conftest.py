@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import conninfo
 
-from reproq.lifecycle import Failure, Kind, Success, decide
+from reproq.lifecycle import Failure, Success, decide
 from reproq.store import claims
 
 OURS = "reproq_django.backend.ReproqBackend"
@@ -77,12 +78,12 @@ def second(db: str, server: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def sqlite(db: str) -> Iterator[str]:
-    """The alias `lite`: an SQLite database in memory."""
+def sqlite(db: str, tmp_path: Path) -> Iterator[str]:
+    """The alias `lite`: an SQLite database in a file (Django never closes one in memory)."""
     from django.db import connections
 
     settings = dict(connections["default"].settings_dict)
-    settings |= {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {}}
+    settings |= {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "lite.sqlite3", "OPTIONS": {}}
     with alias_of("lite", settings) as alias:
         yield alias
 
@@ -100,7 +101,3 @@ def captured(signal: Any) -> Iterator[list[tuple[Any, Any]]]:
         yield received
     finally:
         signal.disconnect(receive)
-
-
-def failed(kind: Kind, exception_class: str, message: str = "", traceback: str = "") -> Failure:
-    return Failure(kind, exception_class, message, traceback)

@@ -1,7 +1,8 @@
 """The tasks of a made-up project, as a project would write them."""
 
 from django.tasks import TaskContext, task
-from reproq_django.task_options import options
+
+from reproq_django import options
 
 
 @task

@@ -8,12 +8,12 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
+from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
 from django.tasks.exceptions import InvalidTask
 from django.tasks.signals import task_enqueued
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
 from reproq.errors import InvalidArguments, NotMigrated
 from reproq_django.backend import ReproqBackend
 from tests.django import tasks

@@ -1,4 +1,4 @@
-"""`max_attempts`, `backoff`, `timeout`: said by decorator, keyword, `.using()` or OPTIONS, and which of them applies."""
+"""`max_attempts`, `backoff`, `timeout`: by decorator, keyword, `.using()` or OPTIONS, and which of them applies."""
 
 import copy
 import importlib
@@ -7,15 +7,16 @@ import pickle
 import sys
 from datetime import timedelta
 
+import django
 import pytest
+from django.tasks import Task, task
 from django.tasks.exceptions import InvalidTask
 from django.test import override_settings
 
-import django
-from django.tasks import Task, task
 from reproq.backoff import exponential
+from reproq_django import options
 from reproq_django.task_class import ReproqTask
-from reproq_django.task_options import ATTRIBUTE, TaskOptions, options
+from reproq_django.task_options import ATTRIBUTE, TaskOptions
 from tests.django import tasks
 from tests.django.conftest import OURS
 
@@ -163,10 +164,14 @@ def test_a_task_made_under_another_backend_keeps_its_functions_options(db, store
     assert stored() == (5, list(exponential(2.0)), 60.0)
 
 
+def twin_of(value):
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+
+
 def test_tasks_can_be_pickled_copied_and_compared(django_project):
     for one in (tasks.add, tasks.patient.using(max_attempts=8, backoff=[1, 2], priority=3)):
         assert type(one) is ReproqTask
-        for twin in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
+        for twin in (twin_of(one), copy.deepcopy(one), copy.copy(one)):
             assert twin == one
             assert hash(twin) == hash(one)
     with pytest.raises(ValueError, match=r"Expected 'builtins\.any' to point to a Task instance"):
@@ -177,5 +182,5 @@ def test_tasks_can_be_pickled_copied_and_compared(django_project):
 
 def test_results_can_be_pickled(db):
     result = tasks.patient.using(timeout=3).enqueue()
-    assert pickle.loads(pickle.dumps(result)) == result
+    assert twin_of(result) == result
     assert copy.deepcopy(result) == result

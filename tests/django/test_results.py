@@ -6,11 +6,11 @@ import json
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
+from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
 from django.tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
 from reproq.errors import RunCancelled, RunTimedOut, UnknownTask
 from reproq.lifecycle import Failure, Kind, Success
 from tests.django import tasks

@@ -4,11 +4,11 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from django.db import connection
+from django.tasks import default_task_backend, task
 from django.tasks.exceptions import InvalidTask
 from django.test import override_settings
 from django.utils import timezone as django_timezone
 
-from django.tasks import default_task_backend, task
 from tests.django import tasks
 from tests.django.conftest import OURS
 
@@ -36,7 +36,7 @@ def test_a_priority_out_of_bounds_is_refused(django_project, priority):
 
 @pytest.mark.parametrize("name", ["", " mail", "a,b", "*", "q*", "x" * 201, "nul\0", "line\nbreak", 7])
 def test_a_queue_that_no_worker_could_serve_is_refused(django_project, name):
-    with pytest.raises(InvalidTask, match="Queue .* must be"):
+    with pytest.raises(InvalidTask, match=r"Queue .* must be"):
         tasks.add.using(queue_name=name)
 
 

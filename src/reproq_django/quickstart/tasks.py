@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from django.db.models import F
-
 from django.tasks import TaskContext, task
+
 from reproq_django import options
 from reproq_django.quickstart.figures import measure
 

@@ -6,8 +6,8 @@ import sys
 import time
 
 from django.db import connection
-
 from django.tasks import task
+
 from reproq_django import options
 
 
