@@ -47,7 +47,8 @@ class Intake:
         if self._serves_all and self._queue_list.is_due(now):
             self._queue_list.ask(now, QUEUE_REFRESH_SECONDS)
             yield ListQueues()
-        if self._claims.is_due(now) and self._queues:
+        names_are_coming = self._queue_list.asked_s is not None
+        if self._claims.is_due(now) and self._queues and not names_are_coming:
             self._claims.asked_s = now
             yield ClaimRuns(
                 queues=self._queues,
