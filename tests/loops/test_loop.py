@@ -211,9 +211,18 @@ def test_all_queues_are_found_and_excluded_ones_left_alone(bench: Bench) -> None
     executor.end_all()
     bench.steps(worker)
     bench.enqueue(1, queue_name="new")
-    bench.clock.advance(10)
+    bench.clock.advance(1)
     bench.steps(worker)
     assert [payload.queue_name for payload in executor.payloads.values()] == ["new"]
+
+
+def test_a_worker_of_all_queues_runs_what_falls_due_where_nothing_else_is_ready(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(queues=("*",))
+    bench.enqueue(1, queue_name="later", delay_seconds=0.5)
+    bench.steps(worker)
+    bench.clock.advance(0.502)
+    bench.steps(worker, 6)
+    assert [payload.queue_name for payload in executor.payloads.values()] == ["later"]
 
 
 def test_two_living_workers_cannot_bear_one_id(bench: Bench) -> None:
