@@ -6,6 +6,7 @@ A project is found by `--settings`, by DJANGO_SETTINGS_MODULE, or by the manage.
 import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,13 @@ def _read(backend: str, module: str) -> Project:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
-    return Project(source, dsn, SETUP)
+    return Project(source, dsn, SETUP, (_root_of(module),))
+
+
+def _root_of(settings_module: str) -> str:
+    """The folder that the settings were imported from; manage.py may have been called from another one."""
+    location = Path(str(import_module(settings_module).__file__)).resolve()
+    return str(location.parents[settings_module.count(".") + (location.name == "__init__.py")])
 
 
 def database_address(alias: str) -> str:

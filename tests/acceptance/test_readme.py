@@ -82,6 +82,21 @@ def test_both_doors_lead_to_the_same_commands(project: Path, empty_dsn: str) -> 
     assert outputs[0] == outputs[1] != ""
 
 
+def test_a_worker_finds_the_project_when_manage_py_is_called_from_elsewhere(
+    project: Path, empty_dsn: str, empty_pg: psycopg.Connection
+) -> None:
+    own = {name: value for name, value in environment(empty_dsn).items() if name != "DJANGO_SETTINGS_MODULE"}
+    with (project / "site1" / "settings.py").open("a") as settings:
+        settings.write(python_of("settings.py"))
+    (project / "shop" / "tasks.py").write_text(python_of("shop/tasks.py"))
+    manage = [sys.executable, str(project / "manage.py")]
+    enqueue = ["shell", "-c", python_of("anywhere")]
+    for arguments in (["migrate"], enqueue, ["reproq", "worker", "--burst"]):
+        ended = subprocess.run([*manage, *arguments], cwd="/", env=own, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+    assert statuses(empty_pg) == {"SUCCESSFUL": 1}
+
+
 def test_the_embedded_database_of_the_readme_is_a_valid_entry(tmp_path: Path) -> None:
     text = next(text for kind, text in blocks("Add it to your project") if "reproq_django.embedded" in text)
     names: dict[str, object] = {"BASE_DIR": tmp_path}

@@ -2,6 +2,7 @@
 
 import argparse
 import socket
+import sys
 
 from reproq.child.template import Template
 
@@ -13,7 +14,9 @@ def main() -> None:
     parser.add_argument("--control", required=True, type=int, metavar="FD", help="a SOCK_SEQPACKET socket")
     parser.add_argument("--worker", required=True, type=int, metavar="PID", help="the process that starts this one")
     parser.add_argument("--max-return-bytes", required=True, type=int, metavar="N")
+    parser.add_argument("--path", action="append", default=[], metavar="DIR", help="a folder to import from, first")
     options = parser.parse_args()
+    sys.path[:0] = [folder for folder in options.path if folder not in sys.path]
     control = socket.socket(fileno=options.control)
     control.set_inheritable(False)
     Template(options.setup, control, options.worker, options.max_return_bytes).main()

@@ -23,11 +23,12 @@ CONFIG_FILE: Final = "reproq.toml"
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a project brings: its settings, its database, and what the template calls to import it."""
+    """What a project brings: its settings, its database, what the template calls to import it, and from where."""
 
     source: Source
     dsn: str
     setup: str
+    path: tuple[str, ...] = ()
 
 
 NO_PROJECT: Final = Project(Source("no project", {}), "", "")

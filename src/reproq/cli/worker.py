@@ -83,6 +83,7 @@ def build_executor(config: Config, project: Project) -> Executor:
     return ForkExecutor(
         project.setup,
         environment=template_environment(os.environ),
+        path=project.path,
         timeout_seconds=config.timeout,
         kill_grace_seconds=config.kill_grace,
         output_bytes=config.output_bytes,

@@ -42,6 +42,7 @@ class ForkExecutor:
         setup: str,
         *,
         environment: Mapping[str, str],
+        path: tuple[str, ...] = (),
         python: str = sys.executable,
         timeout_seconds: float = TIMEOUT_SECONDS,
         kill_grace_seconds: float = KILL_GRACE_SECONDS,
@@ -49,7 +50,7 @@ class ForkExecutor:
         max_return_bytes: int = MAX_RETURN_BYTES,
         import_timeout_seconds: float = IMPORT_TIMEOUT_SECONDS,
     ) -> None:
-        self._launch = Launch(setup, dict(environment), python, max_return_bytes, import_timeout_seconds)
+        self._launch = Launch(setup, dict(environment), python, max_return_bytes, import_timeout_seconds, path)
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = kill_grace_seconds
         self._output_bytes = output_bytes

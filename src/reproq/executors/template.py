@@ -38,6 +38,8 @@ class Launch:
     python: str
     max_return_bytes: int
     import_timeout_seconds: float
+    path: tuple[str, ...] = ()
+    """Folders that it imports from before others: where manage.py lies, when that is not the working folder."""
 
 
 class TemplateProcess:
@@ -80,6 +82,7 @@ class TemplateProcess:
         launch = self.launch
         command = [launch.python, "-m", "reproq.child", "--setup", launch.setup, "--control", str(descriptor)]
         command += ["--worker", str(os.getpid()), "--max-return-bytes", str(launch.max_return_bytes)]
+        command += [argument for folder in launch.path for argument in ("--path", folder)]
         writer = self.output.detach_writer()
         try:
             return subprocess.Popen(

@@ -34,7 +34,7 @@ from reproq.telemetry.events import Telemetry
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
-from reproq.worker.tell import tell_claimed, tell_discarded, tell_end, tell_rescued
+from reproq.worker.tell import tell_claimed, tell_discarded, tell_end, tell_output, tell_rescued
 
 MAX_FINALIZE_BATCH: Final = 500
 MAX_ENDING: Final = 2000
@@ -104,6 +104,7 @@ class Worker:
         self._wait(max_wait_seconds)
         self._executor.tick()
         for ended in self._executor.take_ended():
+            tell_output(self._telemetry, ended)
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
         for answer in self._store.take_answers():

@@ -1,8 +1,14 @@
 """What the loop tells of the ends of runs: one event each, saying what happened and what happens next."""
 
+from typing import Final
+
+from reproq.executors import Ended
 from reproq.lifecycle import Status
 from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.telemetry.events import Telemetry
+
+MAX_OUTPUT_CHARS: Final = 2000
+"""How much of a run's output one log line shows."""
 
 
 def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
@@ -26,6 +32,13 @@ def tell_end(telemetry: Telemetry, item: Finalisation) -> None:
             telemetry.emit("run.retried", id=item.run_id, kind=error.kind, error=error.message, retry_in_seconds=wait)
         case _ if error:
             telemetry.emit("run.failed", id=item.run_id, status=verdict.status, kind=error.kind, error=error.message)
+
+
+def tell_output(telemetry: Telemetry, ended: Ended) -> None:
+    """What an attempt printed; the end of it, when there was much."""
+    if ended.output.bytes_total:
+        text = ended.output.last_text[-MAX_OUTPUT_CHARS:]
+        telemetry.emit("run.printed", id=ended.key[0], bytes=ended.output.bytes_total, text=text)
 
 
 def tell_discarded(telemetry: Telemetry, run_id: int, reason: str) -> None:
