@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from reproq.lifecycle import Claim, Failure, Kind, Verdict, decide
 from reproq.spec import seed
+from reproq.store.arrays import numbers, storable, texts
 from reproq.store.runs import result_id
 from reproq.store.statements import Cursor, fetch_all
 from reproq.wire import Payload
@@ -126,7 +127,12 @@ def renew(cursor: Cursor, held: Sequence[Key], lease_seconds: float, now: dateti
     ours: dict[Key, bool] = {}
     for batch in _rounds(held, lambda key: key[0]):
         tokens = dict(batch)
-        params = {"ids": list(tokens), "tokens": list(tokens.values()), "lease_seconds": lease_seconds, "now": now}
+        params = {
+            "ids": numbers(tokens),
+            "tokens": numbers(tokens.values()),
+            "lease_seconds": lease_seconds,
+            "now": now,
+        }
         for run_id, cancel in fetch_all(cursor, "renew", params):
             ours[run_id, tokens[run_id]] = cancel
     return ours
@@ -164,18 +170,20 @@ def _finalize(cursor: Cursor, items: Sequence[Finalisation], monotonic_s: float,
         cursor,
         "finalize",
         {
-            "ids": [item.run_id for item in items],
-            "tokens": [item.token for item in items],
-            "statuses": [verdict.status.value for verdict in verdicts],
-            "return_values": [verdict.return_json for verdict in verdicts],
-            "errors": [_error_json(verdict.error) for verdict in verdicts],
-            "delays_seconds": [verdict.delay_seconds for verdict in verdicts],
-            "counts_failures": [verdict.counts_failure for verdict in verdicts],
-            "counts_releases": [verdict.counts_release for verdict in verdicts],
-            "undo_attempts": [verdict.undo_attempt for verdict in verdicts],
-            "waiting_reasons": [verdict.waiting_reason and storable(verdict.waiting_reason) for verdict in verdicts],
-            "started_ago_seconds": [_ago(item.started_s, monotonic_s) for item in items],
-            "ended_ago_seconds": [_ago(item.ended_s, monotonic_s) for item in items],
+            "ids": numbers(item.run_id for item in items),
+            "tokens": numbers(item.token for item in items),
+            "statuses": texts(verdict.status.value for verdict in verdicts),
+            "return_values": texts(verdict.return_json for verdict in verdicts),
+            "errors": texts(_error_json(verdict.error) for verdict in verdicts),
+            "delays_seconds": numbers(verdict.delay_seconds for verdict in verdicts),
+            "counts_failures": numbers(verdict.counts_failure for verdict in verdicts),
+            "counts_releases": numbers(verdict.counts_release for verdict in verdicts),
+            "undo_attempts": numbers(verdict.undo_attempt for verdict in verdicts),
+            "waiting_reasons": texts(
+                verdict.waiting_reason and storable(verdict.waiting_reason) for verdict in verdicts
+            ),
+            "started_ago_seconds": numbers(_ago(item.started_s, monotonic_s) for item in items),
+            "ended_ago_seconds": numbers(_ago(item.ended_s, monotonic_s) for item in items),
             "now": now,
         },
     )
@@ -186,20 +194,13 @@ def _finalize(cursor: Cursor, items: Sequence[Finalisation], monotonic_s: float,
 def _error_json(failure: Failure | None) -> str | None:
     if failure is None:
         return None
-    texts = {
+    entry = {
         "kind": failure.kind.value,
         "exception_class": failure.exception_class,
         "message": failure.message,
         "traceback": failure.traceback,
     }
-    return json.dumps({name: storable(text) for name, text in texts.items()})
-
-
-def storable(text: str) -> str:
-    """`text` as PostgreSQL can hold it: U+0000 and lone surrogates become visible escapes."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    return json.dumps({name: storable(text) for name, text in entry.items()})
 
 
 def _ago(moment_s: float | None, monotonic_s: float) -> float | None:

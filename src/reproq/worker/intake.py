@@ -17,7 +17,10 @@ JUST_AFTER_SECONDS: Final = 0.001
 
 
 class Intake:
-    """Claims whenever there is room: at once after a full batch, else at the next due run or the next poll."""
+    """Claims whenever there is room: at once after a full batch, else at the next due run or the next poll.
+
+    The names that `*` stands for are asked again before every claim of an idle worker, every ten seconds of a busy one.
+    """
 
     def __init__(self, config: Config, row: WorkerRow, draw_token: Callable[[], int]) -> None:
         self._config = config
@@ -36,8 +39,17 @@ class Intake:
 
     def moments(self) -> Iterator[float]:
         """When `requests` next has something to ask."""
-        duties = [self._work_check, *([self._queue_list] if self._serves_all else []), self._claims]
-        return (duty.next_s for duty in duties if duty.asked_s is None and (duty is not self._claims or self._queues))
+        duties = [self._work_check]
+        if self._serves_all:
+            duties.append(self._queue_list)
+        if not self._names_are_coming:
+            duties.append(self._claims)
+        return (duty.next_s for duty in duties if duty.asked_s is None)
+
+    @property
+    def _names_are_coming(self) -> bool:
+        """Whether a claim had better wait for the names of the queues."""
+        return self._queue_list.asked_s is not None
 
     def requests(self, now: float, room: int) -> Iterator[Request]:
         """What is due, when there is room for `room` more runs."""
@@ -47,7 +59,7 @@ class Intake:
         if self._serves_all and self._queue_list.is_due(now):
             self._queue_list.ask(now, QUEUE_REFRESH_SECONDS)
             yield ListQueues()
-        if self._claims.is_due(now) and self._queues:
+        if self._claims.is_due(now) and not self._names_are_coming:  # without names, too: a claim promotes what is due
             self._claims.asked_s = now
             yield ClaimRuns(
                 queues=self._queues,
@@ -66,7 +78,9 @@ class Intake:
         wait_seconds = self._config.poll_interval
         if answer.next_due_seconds is not None:
             wait_seconds = min(wait_seconds, max(answer.next_due_seconds, 0.0) + JUST_AFTER_SECONDS)
-        self._claims.next_s = now + wait_seconds
+        if self._serves_all and answer.promoted:
+            wait_seconds = 0.0  # what was promoted may stand in a queue whose name we do not know yet
+        self._claims.next_s = self._queue_list.next_s = now + wait_seconds
 
     def on_queues(self, names: list[str], now: float) -> None:
         """The queues that `*` stands for at this moment."""

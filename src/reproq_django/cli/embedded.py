@@ -119,6 +119,8 @@ def _servers(path: str | None, settings_module: str | None) -> Sequence[Server]:
             "give the data folder as argument, or --settings, or set DJANGO_SETTINGS_MODULE"
         ) from error
     ours = [server_for(entry) for entry in databases.values() if entry.get("ENGINE") == ENGINE]
+    if not ours:
+        click.echo(f"no entry of DATABASES has the ENGINE {ENGINE}; give the data folder as argument", err=True)
     return list({server.path: server for server in ours}.values())
 
 

@@ -46,9 +46,12 @@ SET
                 SELECT
                     (%(statuses)s::text[])[place.i] AS status,
                     (%(return_values)s::text[])[place.i]::json AS return_value,
-                    (%(errors)s::text[])[place.i]::jsonb || jsonb_build_object(
-                        'attempt', run.attempts, 'worker_id', run.worker_id, 'at', mark.ended_at
-                    ) AS error,
+                    CASE
+                        WHEN (%(errors)s::text[])[place.i] IS NOT NULL
+                            THEN (%(errors)s::text[])[place.i]::jsonb || jsonb_build_object(
+                                'attempt', run.attempts, 'worker_id', run.worker_id, 'at', mark.ended_at
+                            )
+                    END AS error,
                     (%(delays_seconds)s::float8[])[place.i] AS delay_seconds,
                     (%(counts_failures)s::bool[])[place.i] AS counts_failure,
                     (%(counts_releases)s::bool[])[place.i] AS counts_release,

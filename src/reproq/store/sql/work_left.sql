@@ -1,13 +1,36 @@
--- Whether a queue of this worker holds a run that is READY, or falls due within the horizon.
+-- Whether a queue of this worker holds a run that is READY, or falls due within the horizon. Each question ends at its
+-- first row, by an order that only an index gives: EXISTS would drop the order, and read the table in sequence.
 SELECT
-    EXISTS (
-        SELECT 1 FROM task_runs
-        WHERE status = 'READY' AND (%(queues)s::text[] IS NULL OR queue_name = ANY(%(queues)s::text[]))
-    )
-    OR EXISTS (
-        SELECT 1 FROM task_runs
-        WHERE
-            status = 'SCHEDULED'
-            AND due_at <= coalesce(%(now)s::timestamptz, now()) + %(horizon_seconds)s::float8 * interval '1 second'
-            AND (%(queues)s::text[] IS NULL OR queue_name = ANY(%(queues)s::text[]))
+    coalesce(
+        (
+            SELECT true
+            FROM unnest(%(queues)s::text[]) AS queue (name)
+            CROSS JOIN LATERAL (
+                SELECT run.id
+                FROM task_runs AS run
+                WHERE run.status = 'READY' AND run.queue_name = queue.name
+                ORDER BY run.priority DESC, run.due_at, run.id
+                LIMIT 1
+            ) AS head
+            LIMIT 1
+        ),
+        (
+            SELECT true
+            FROM task_runs AS run
+            WHERE run.status = 'READY' AND %(queues)s::text[] IS NULL
+            ORDER BY run.queue_name, run.priority DESC, run.due_at, run.id
+            LIMIT 1
+        ),
+        (
+            SELECT true
+            FROM task_runs AS run
+            WHERE
+                run.status = 'SCHEDULED'
+                AND run.due_at
+                <= coalesce(%(now)s::timestamptz, now()) + %(horizon_seconds)s::float8 * interval '1 second'
+                AND (%(queues)s::text[] IS NULL OR run.queue_name = ANY(%(queues)s::text[]))
+            ORDER BY run.due_at
+            LIMIT 1
+        ),
+        false
     )
