@@ -5,7 +5,7 @@ A path written into `task_runs.errors` is a contract: the classes under "kinds" 
 
 
 class ReproqError(Exception):
-    """Base of every error raised on purpose. Its text names the thing, the value, the bound and the remedy."""
+    """Base of every error that Reproq raises on purpose. Its text names thing, value, bound and remedy."""
 
 
 class ConfigurationError(ReproqError):

@@ -4,6 +4,7 @@ A message on a private descriptor is a frame: four bytes of length, big-endian, 
 """
 
 import json
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,11 @@ MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 MAX_SECONDS: Final = 1e12
 """Bound of every time in a reply: what PostgreSQL can take off a timestamp, and no NaN."""
 _LENGTH: Final = struct.Struct(">I")
+_ARGS: Final = ',"args":'
+_KWARGS: Final = ',"kwargs":'
+_ERRORS: Final = ',"errors":'
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_scanner: Final = json.JSONDecoder()
 
 REPLY_KINDS: Final = frozenset(
     {Kind.EXCEPTION, Kind.UNKNOWN_TASK, Kind.BAD_RETURN, Kind.SPEC_TAMPERED, Kind.BAD_SPEC, Kind.TIMEOUT}
@@ -73,7 +79,7 @@ class Payload:
             "seed": self.seed,
         }
         opening = json.dumps(head, separators=(",", ":"))[:-1]
-        text = f'{opening},"args":{self.args_json},"kwargs":{self.kwargs_json},"errors":{self.errors_json}}}'
+        text = f"{opening}{_ARGS}{self.args_json}{_KWARGS}{self.kwargs_json}{_ERRORS}{self.errors_json}}}"
         return text.encode("utf-8")
 
 
@@ -115,6 +121,39 @@ def decode_reply(body: bytes) -> Reply:
         raise ProtocolError(f"the reply has the kind {repr(kind)[:80]}, which is not one of {known}")
     texts = {name: str(message.get(name) or "") for name in ("exception_class", "message", "traceback")}
     return Reply(Failure(Kind(kind), **texts), *times)
+
+
+def split_payload(body: bytes) -> tuple[dict[str, Any], str, str]:
+    """The other end of `Payload.encode`: the message, without its arguments, and the stored texts of args and kwargs.
+
+    The texts are needed as they were stored, since the hash tells `1` from `1.0`. The head holds no name `args` (a
+    quote inside a string is escaped), so the first one is where they begin, and the decoder says where each ends.
+    """
+    try:
+        text = body.decode("utf-8")
+        start = text.index(_ARGS) + len(_ARGS)
+        args_end = _scan(text, start)
+        kwargs_start = args_end + len(_KWARGS)
+        kwargs_end = _scan(text, kwargs_start)
+        if not (text.startswith(_KWARGS, args_end) and text.startswith(_ERRORS, kwargs_end)):
+            raise ValueError("args, kwargs and errors are not its last members")
+        message = json.loads(text[: start - len(_ARGS)] + text[kwargs_end:])
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"the payload cannot be read: {error}") from None
+    if not isinstance(message, dict) or message.get("v") != VERSION:
+        raise ProtocolError(f"the payload is not of version {VERSION}: {text[:40]}")
+    return message, text[start:args_end], text[kwargs_start:kwargs_end]
+
+
+def _scan(text: str, start: int) -> int:
+    """Where the JSON value at `start` ends, white space on both sides of it included (SQL producers may send some)."""
+    end = int(_scanner.raw_decode(text, _skip_space(text, start))[1])
+    return _skip_space(text, end)
+
+
+def _skip_space(text: str, start: int) -> int:
+    found = _SPACE.match(text, start)
+    return found.end() if found else start
 
 
 def _dumped(value: Any) -> str:

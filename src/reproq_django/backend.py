@@ -1,4 +1,117 @@
-"""placeholder"""
+"""`ReproqBackend`: Django's Tasks API on the table `task_runs`, through the one statement that each call needs.
+
+Built while user modules are being imported, so it imports no model and never raises for a setting: `check` reports
+what is wrong, and `enqueue` refuses. It reads and writes the alias of OPTIONS["DATABASE"], never a router's replica.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from django.core.checks import CheckMessage
+from django.db import connections
+from django.db.utils import ProgrammingError
+from django.tasks import Task, TaskResult
+from django.tasks.backends.base import BaseTaskBackend
+from django.tasks.exceptions import TaskResultDoesNotExist
+from django.tasks.signals import task_enqueued
+
+from reproq.errors import NotMigrated
+from reproq.store import results as stored_results
+from reproq.store import runs
+from reproq.store.runs import NewRun
+from reproq_django import results
+from reproq_django.arguments import spec_of
+from reproq_django.checks import check_backend
+from reproq_django.resolve import find_task
+from reproq_django.settled import Settled, settle
+from reproq_django.task_options import effective
+from reproq_django.validation import TaskRules
+
+NOT_MIGRATED: Final = {"42P01", "42703", "42883"}  # no such table, column, function
 
 
-class ReproqBackend: ...
+class ReproqBackend(TaskRules, BaseTaskBackend):
+    """Tasks as rows of `task_runs`."""
+
+    supports_defer = True
+    supports_async_task = True
+    supports_get_result = True
+    supports_priority = True
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        self._params = dict(params)
+        readable = isinstance(params.get("QUEUES", []), list | tuple | set | frozenset)
+        super().__init__(alias, self._params if readable else self._params | {"QUEUES": []})
+
+    @cached_property
+    def settled(self) -> Settled:
+        """The OPTIONS, parsed. Raises ImproperlyConfigured, with all that is wrong, where they cannot work."""
+        return settle(self.alias, self._params)
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """System checks `reproq.E001` to `E008`, each with a hint."""
+        return check_backend(self.alias, self._params)
+
+    def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
+        """Insert one run, in the caller's own transaction: rolled back with it, visible with it.
+
+        Raises InvalidTask, reproq.errors.InvalidArguments (with the path of the fault) and ImproperlyConfigured, all
+        before anything is sent to the database.
+        """
+        self.validate_task(task)
+        run = self._new_run(task, args, kwargs)
+        with self._cursor() as cursor:
+            answer = runs.enqueue(cursor, run)
+        result = results.of_enqueued(task, run, answer, self.settled.defaults)
+        task_enqueued.send(type(self), task_result=result)
+        return result
+
+    def _new_run(self, task: Task, args: Any, kwargs: Any) -> NewRun:
+        applied = effective(task, self.settled.defaults)
+        delay = task.run_after if isinstance(task.run_after, timedelta) else None
+        return NewRun(
+            spec=spec_of(task.module_path, args, kwargs, self.settled.max_payload_bytes),
+            nonce=secrets.randbits(64) - (1 << 63),
+            backend=self.alias,
+            queue_name=task.queue_name,
+            priority=int(task.priority),
+            run_after=None if delay is not None else task.run_after,
+            delay_seconds=None if delay is None else delay.total_seconds(),
+            max_attempts=applied.max_attempts,
+            backoff_seconds=applied.backoff,
+            timeout_seconds=applied.timeout,
+        )
+
+    def get_result(self, result_id: str) -> TaskResult:
+        """The result of a run of this backend, in one query.
+
+        Raises TaskResultDoesNotExist for an id that is malformed, unknown or another backend's, and
+        reproq.errors.UnknownTask where the run's task is not to be found.
+        """
+        key = stored_results.parse_result_id(result_id)
+        row = None
+        if key is not None:
+            with self._cursor() as cursor:
+                row = stored_results.get_run(cursor, *key, self.alias)
+        if row is None:
+            raise TaskResultDoesNotExist(result_id)
+        task = find_task(row.task_path, self.settled.task_aliases, result_id)
+        return results.of_stored(row, task, self.alias, self.settled.defaults)
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        alias = self.settled.database
+        try:
+            with connections[alias].cursor() as cursor:
+                yield cursor
+        except ProgrammingError as error:
+            if getattr(error.__cause__, "sqlstate", None) not in NOT_MIGRATED:
+                raise
+            raise NotMigrated(
+                f"the database alias {alias!r} lacks what this version of Reproq needs ({error}); "
+                f"run: python manage.py migrate --database {alias}"
+            ) from error

@@ -1,12 +1,27 @@
-"""Reads Django's settings for the engine: which aliases are ours, which database they name, which options they set."""
+"""Reads Django's settings for the engine: which aliases are ours, which database they name, which options they set.
 
-from typing import Any
+It never raises for a setting that cannot work: a system check reports that (checks.py), and enqueue refuses.
+"""
+
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-DEFAULT_DATABASE = "default"
+from reproq.config import KNOBS, Source
+
+DEFAULT_DATABASE: Final = "default"
+OWN_KEYS: Final = ("database", "task_aliases", "backoff")
+"""What OPTIONS may hold besides the engine's knobs."""
+
+SET_ELSEWHERE: Final = {"dsn": "name an alias of DATABASES in DATABASE", "backend": "it is the alias itself"}
+"""Knobs that OPTIONS cannot set, and what to do instead."""
+
+
+def known_keys() -> list[str]:
+    """The keys of OPTIONS, in small letters."""
+    return [*OWN_KEYS, *(name for name in KNOBS if name not in SET_ELSEWHERE)]
 
 
 def backend_aliases() -> list[str]:
@@ -21,8 +36,26 @@ def database_aliases() -> set[str]:
 
 def database_alias(backend: str) -> str:
     """The database alias of one `TASKS` alias: `OPTIONS["DATABASE"]`, else `default`."""
-    options = _tasks().get(backend, {}).get("OPTIONS", {})
-    return str(options.get("DATABASE", DEFAULT_DATABASE))
+    return str(options_of(_tasks().get(backend, {})).get("database", DEFAULT_DATABASE))
+
+
+def options_source(backend: str) -> Source:
+    """What one `TASKS` alias sets for the engine, unknown keys included: `reproq.config.load` refuses those."""
+    options = options_of(_tasks().get(backend, {}))
+    return Source(f"TASKS[{backend!r}]['OPTIONS']", {key: options[key] for key in options if key not in OWN_KEYS})
+
+
+def source_of(backend: str, params: dict[str, Any]) -> Source:
+    """The engine's knobs that one backend's settings set; unknown keys are left out (a system check names them)."""
+    known = [name for name in known_keys() if name not in OWN_KEYS]
+    values = {name: value for name, value in options_of(params).items() if name in known}
+    return Source(f"TASKS[{backend!r}]['OPTIONS']", values)
+
+
+def options_of(params: dict[str, Any]) -> dict[str, Any]:
+    """The OPTIONS of a backend, keys in small letters; none where they are no dict."""
+    options = params.get("OPTIONS", {})
+    return {str(key).lower(): value for key, value in options.items()} if isinstance(options, dict) else {}
 
 
 def _tasks() -> dict[str, dict[str, Any]]:

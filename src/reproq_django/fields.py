@@ -13,11 +13,27 @@ from django.db import models
 from django.db.models.lookups import IsNull
 
 
-class ExactJSONField(models.Field):
+class CastField(models.Field):
+    """A field whose values are sent with a cast to their column's type; expressions are left as they are."""
+
+    empty_strings_allowed = False
+
+    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """For Django 6.1 and later."""
+        if hasattr(value, "as_sql"):
+            return compiler.compile(value)
+        return self.get_placeholder(value, compiler, connection), (value,)
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+        """For Django 6.0, which fills an expression's SQL in for the `%s`."""
+        return "%s" if hasattr(value, "as_sql") else f"%s::{self.db_type(connection)}"
+
+
+class ExactJSONField(CastField):
     """JSON stored as it was sent. Python values in and out, `json.dumps`/`json.loads` between, nothing else."""
 
     description = "JSON, stored as it was sent"
-    empty_strings_allowed = False
+    db_returning = False  # RETURNING knows no select_format: psycopg would parse the value, and "text" is no JSON text
 
     def db_type(self, connection: Any) -> str:
         return "json"
@@ -28,9 +44,6 @@ class ExactJSONField(models.Field):
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
         """Ask for the text: psycopg would parse `json`, and DISTINCT and UNION need a type that has an equality."""
         return f"({sql})::text", params
-
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        return "%s::json"
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if value is None or hasattr(value, "as_sql"):
@@ -60,10 +73,9 @@ class ExactJSONField(models.Field):
         return None
 
 
-class PlainArrayField(models.Field):
+class PlainArrayField(CastField):
     """A one-dimensional array column, a list in Python. Django's ArrayField would ask for `django.contrib.postgres`."""
 
-    empty_strings_allowed = False
     element_type = ""
 
     def db_type(self, connection: Any) -> str:
@@ -71,9 +83,6 @@ class PlainArrayField(models.Field):
 
     def get_internal_type(self) -> str:
         return type(self).__name__
-
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        return f"%s::{self.element_type}[]"
 
     def value_to_string(self, obj: models.Model) -> Any:
         return self.value_from_object(obj)

@@ -1,6 +1,7 @@
 """`reproq embedded status` and `stop`, for a folder and for a project's DATABASES."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,9 @@ def test_without_a_path_the_servers_are_those_of_the_projects_databases(shared: 
 
 def test_without_a_path_and_a_project_the_usage_error_says_what_to_give() -> None:
     code = "from reproq_django.cli.embedded import embedded; embedded(['status'])"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    outside = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=outside, capture_output=True, text=True, timeout=60, check=False
+    )
     assert ended.returncode == 2
     assert "give the data folder as argument" in ended.stderr.replace("\n", " ")

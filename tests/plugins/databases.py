@@ -4,6 +4,7 @@
 one of our own is started: `REPROQ_TEST_POSTGRES` chooses 18 or 16 (the wheel's) or 15 (Debian's).
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,10 +13,14 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg import conninfo, sql
+
+if TYPE_CHECKING:
+    from reproq_django.embedded.server import Server
 
 PREFIX = "reproq_test_"
 SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "autovacuum": "off"}
@@ -44,38 +49,51 @@ class TestServer:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+FOLDER_VARIABLE = "REPROQ_TEST_FOLDER"
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """The controller starts the server once; xdist's workers find it in the environment."""
-    if hasattr(config, "workerinput") or config.option.collectonly:
+    """The controller names a folder; whichever process first asks for the server starts it there, under a lock."""
+    if not hasattr(config, "workerinput"):
+        os.environ.pop("DATABASE_URL", None)
+        os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="reproq-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
         return
-    os.environ.pop("DATABASE_URL", None)
-    folder = Path(tempfile.mkdtemp(prefix="reproq-tests-"))
-    config.stash[FOLDER] = folder
-    given = os.environ.get("REPROQ_TEST_DATABASE_URL")
-    if not given:
-        given = _start_server(config, folder)
-    server = TestServer(given, "")
-    template = server.create(None)
-    config.stash[TEMPLATE] = (server, template)
-    _migrate(template)
-    os.environ["REPROQ_TEST_SERVER_DSN"] = given
-    os.environ["REPROQ_TEST_TEMPLATE"] = str(conninfo.conninfo_to_dict(template)["dbname"])
+    folder = Path(os.environ.pop(FOLDER_VARIABLE))
+    if (folder / "started").exists():
+        started = _started(folder)
+        started.drop(conninfo.make_conninfo(started.dsn, dbname=started.template))
+        if "REPROQ_TEST_DATABASE_URL" not in os.environ:
+            _own_server(folder).stop("immediate")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-FOLDER = pytest.StashKey[Path]()
-TEMPLATE = pytest.StashKey[tuple[TestServer, str]]()
-SERVER = pytest.StashKey[object]()
+def _started(folder: Path) -> TestServer:
+    dsn, template = (folder / "started").read_text("utf-8").splitlines()
+    return TestServer(dsn, template)
 
 
-def _start_server(config: pytest.Config, folder: Path) -> str:
+def _own_server(folder: Path) -> "Server":
     from reproq_django.embedded.server import Server
 
     version = int(os.environ.get("REPROQ_TEST_POSTGRES", "18"))
     binaries = Path("/usr/lib/postgresql/15/bin") if version == 15 else None
-    server = Server(folder / "server", binaries=binaries, version=version, settings=SERVER_SETTINGS)
-    server.start()
-    config.stash[SERVER] = server
-    return server.conninfo("postgres")
+    return Server(folder / "server", binaries=binaries, version=version, settings=SERVER_SETTINGS)
+
+
+def _start(folder: Path) -> None:
+    dsn = os.environ.get("REPROQ_TEST_DATABASE_URL")
+    if not dsn:
+        own = _own_server(folder)
+        own.start()
+        dsn = own.conninfo("postgres")
+    template = TestServer(dsn, "").create(None)
+    _migrate(template)
+    name = str(conninfo.conninfo_to_dict(template)["dbname"])
+    (folder / "started").write_text(f"{dsn}\n{name}", "utf-8")
 
 
 def _migrate(dsn: str) -> None:
@@ -88,20 +106,15 @@ def _migrate(dsn: str) -> None:
     )
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if TEMPLATE in config.stash:
-        server, template = config.stash[TEMPLATE]
-        server.drop(template)
-    if SERVER in config.stash:
-        config.stash[SERVER].stop("immediate")  # type: ignore[attr-defined]
-    if FOLDER in config.stash:
-        shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
-
-
 @pytest.fixture(scope="session")
 def server() -> TestServer:
-    """The session's PostgreSQL server."""
-    return TestServer(os.environ["REPROQ_TEST_SERVER_DSN"], os.environ["REPROQ_TEST_TEMPLATE"])
+    """The session's PostgreSQL server, with the migrated template; started by the first test that asks."""
+    folder = Path(os.environ[FOLDER_VARIABLE])
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "started").exists():
+            _start(folder)
+    return _started(folder)
 
 
 @pytest.fixture
@@ -124,6 +137,13 @@ def empty_dsn(server: TestServer) -> Iterator[str]:
 def pg(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection, in autocommit, to this test's migrated database."""
     with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def empty_pg(empty_dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection, in autocommit, to an empty database of this test."""
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
         yield connection
 
 

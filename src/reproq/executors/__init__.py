@@ -26,7 +26,8 @@ class Output:
     @property
     def last_text(self) -> str:
         """The end of the output as text, undecodable bytes shown as escapes."""
-        return (self.tail or self.head).decode("utf-8", "backslashreplace")
+        whole = self.bytes_total == len(self.head) + len(self.tail)
+        return (self.head + self.tail if whole else self.tail).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Executor(Protocol):
         """Start one run, in a process of its own. Its end comes out of `take_ended`."""
 
     def stop(self, key: Key, outcome: Outcome) -> None:
-        """Make the run end: TERM, the grace, KILL. It ends with `outcome` unless its reply came first. Unknown keys
-        are ignored: the run may have ended meanwhile."""
+        """Make the run end: TERM, the grace, KILL. It ends with `outcome` unless its reply came first, or it succeeded
+        within the grace: what was done is not thrown away. Unknown keys are ignored: the run may have ended."""
 
     def deadline(self) -> float | None:
         """The next moment (CLOCK_MONOTONIC) at which `tick` has something to do, None when there is none."""
@@ -75,4 +76,5 @@ class Executor(Protocol):
         """Sentences for the log since the last call: warnings of the project's import, deaths of a template."""
 
     def close(self) -> None:
-        """Kill every process that is left, reap, and unregister. Idempotent."""
+        """Kill every process that is left, reap, and unregister; what was running ends with a Release. Idempotent.
+        The only thing here that may wait, a few seconds at most: for the end of the worker."""

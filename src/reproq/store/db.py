@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo, errors
 
-from reproq.errors import ConfigurationError, NotMigrated
+from reproq.errors import ConfigurationError, DatabaseUnavailable, NotMigrated
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -141,3 +141,18 @@ class Database:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+@contextmanager
+def opened(dsn: str, application_name: str) -> Iterator[Database]:
+    """A database for the length of one command, closed afterwards.
+
+    Raises DatabaseUnavailable, with the address, when it cannot be reached: a command does not wait, a worker does.
+    """
+    database = Database(dsn, application_name)
+    try:
+        yield database
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"the database {address(dsn)} cannot be reached: {error}".strip()) from error
+    finally:
+        database.close()

@@ -47,9 +47,10 @@ class Deregister:
 
 @dataclass(frozen=True, slots=True)
 class ClaimAnswer:
-    """The claimed runs, and the seconds until the next scheduled run falls due."""
+    """The claimed runs, how many were promoted before, and the seconds until the next scheduled run falls due."""
 
     claimed: list[Claimed]
+    promoted: int
     next_due_seconds: float | None
 
 
@@ -65,7 +66,7 @@ class ClaimRuns:
 
     def run(self, database: Database, now: Clock) -> ClaimAnswer:
         with database.transaction() as cursor:
-            claims.promote(cursor, now=now)
+            promoted = claims.promote(cursor, now=now)
             claimed = claims.claim(
                 cursor,
                 queues=self.queues,
@@ -76,7 +77,7 @@ class ClaimRuns:
                 now=now,
             )
             full = len(claimed) == self.limit
-            return ClaimAnswer(claimed, None if full else queues.next_due_seconds(cursor, now))
+            return ClaimAnswer(claimed, promoted, None if full else queues.next_due_seconds(cursor, now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The worker: its loop (loop.py), what it asks again and again (duty.py), what it tells (tell.py)."""
+"""The worker: loop.py steps; presence.py keeps it known, intake.py claims, ledger.py holds, tell.py tells."""

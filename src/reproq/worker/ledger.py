@@ -46,6 +46,10 @@ class Ledger:
         run_id, token = claimed.claim.run_id, claimed.claim.token
         self.ending[run_id, token] = Finalisation(run_id, token, verdict, started_s, ended_s)
 
+    def stored(self, key: Key) -> None:
+        """The database knows the end of this claim, or that it is no longer ours."""
+        self.ending.pop(key, None)
+
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""
         del self.running[key]

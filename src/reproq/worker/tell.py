@@ -1,8 +1,15 @@
 """What the loop tells of the ends of runs: one event each, saying what happened and what happens next."""
 
 from reproq.lifecycle import Status
-from reproq.store.claims import Finalisation, Rescued
+from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.telemetry.events import Telemetry
+
+
+def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
+    """A run that starts."""
+    claim, payload = claimed.claim, claimed.payload
+    waited = claimed.waited_seconds
+    telemetry.emit("run.claimed", id=claim.run_id, task=payload.task_path, attempt=claim.attempt, waited_seconds=waited)
 
 
 def tell_end(telemetry: Telemetry, item: Finalisation) -> None:

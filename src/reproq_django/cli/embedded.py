@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from rich.console import Console
 from rich.filesize import decimal
@@ -19,6 +19,7 @@ from rich.table import Table
 from reproq.errors import ReproqError
 from reproq_django.embedded import ENGINE, server_for
 from reproq_django.embedded.server import Server
+from reproq_django.project import choose_settings
 
 NOT_FOUND: Final = 4
 
@@ -61,12 +62,13 @@ def embedded() -> None:
 
 @embedded.command()
 @click.argument("path", required=False, type=click.Path(file_okay=False))
+@click.option("--settings", metavar="MODULE", help="Django's settings module.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 @click.pass_context
-def status(context: click.Context, path: str | None, as_json: bool) -> None:
+def status(context: click.Context, path: str | None, settings: str | None, as_json: bool) -> None:
     """Show version, data folder, process, socket and size. Exit code 4 when no server is running."""
     try:
-        reports = [Report.of(server) for server in _servers(path)]
+        reports = [Report.of(server) for server in _servers(path, settings)]
     except ReproqError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -86,12 +88,13 @@ def status(context: click.Context, path: str | None, as_json: bool) -> None:
     show_default=True,
     help="Wait for clients to leave, roll their transactions back, or crash and recover at the next start.",
 )
+@click.option("--settings", metavar="MODULE", help="Django's settings module.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 @click.pass_context
-def stop(context: click.Context, path: str | None, mode: Any, as_json: bool) -> None:
+def stop(context: click.Context, path: str | None, mode: Any, settings: str | None, as_json: bool) -> None:
     """End the server; the data stays, and the next connection starts it again. Exit code 4 when none was running."""
     stopped = {}
-    for server in _servers(path):
+    for server in _servers(path, settings):
         try:
             stopped[str(server.path)] = server.stop(mode)
         except ReproqError as error:
@@ -104,17 +107,20 @@ def stop(context: click.Context, path: str | None, mode: Any, as_json: bool) -> 
     context.exit(0 if any(stopped.values()) else NOT_FOUND)
 
 
-def _servers(path: str | None) -> Sequence[Server]:
+def _servers(path: str | None, settings_module: str | None) -> Sequence[Server]:
     if path is not None:
         return [Server(path)]
+    choose_settings(settings_module)
     try:
-        databases = settings.DATABASES
+        databases = django_settings.DATABASES
     except (ImproperlyConfigured, ImportError) as error:
         raise click.UsageError(
             f"which server? Django's settings could not be read ({error}); "
-            "give the data folder as argument, or set DJANGO_SETTINGS_MODULE"
+            "give the data folder as argument, or --settings, or set DJANGO_SETTINGS_MODULE"
         ) from error
     ours = [server_for(entry) for entry in databases.values() if entry.get("ENGINE") == ENGINE]
+    if not ours:
+        click.echo(f"no entry of DATABASES has the ENGINE {ENGINE}; give the data folder as argument", err=True)
     return list({server.path: server for server in ours}.values())
 
 

@@ -102,9 +102,14 @@ def make_private(folder: Path) -> None:
     if not folder.parent.exists():
         _make_parents(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.stat()
-    if status.st_mode & 0o777 != 0o700 and os.geteuid() in (0, status.st_uid):
-        folder.chmod(0o700)
+    # Through a descriptor: root may work in a home whose owner swaps the folder for a link meanwhile.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_mode & 0o777 != 0o700 and os.geteuid() in (0, status.st_uid):
+            os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
 
 
 def _make_parents(folder: Path) -> None:
@@ -116,7 +121,7 @@ def _make_parents(folder: Path) -> None:
         return
     if os.geteuid() == 0:
         above = folder.parent.stat()
-        os.chown(folder, above.st_uid, above.st_gid)
+        os.chown(folder, above.st_uid, above.st_gid, follow_symlinks=False)
 
 
 def _candidates(folder: Path, owner: int) -> Iterator[Runner]:
@@ -149,9 +154,11 @@ def _as_user(uid: int) -> Runner:
 
 def _give(folder: Path, runner: Runner) -> None:
     """Root's own data folder becomes the runner's: a namespace that served before is refused today."""
-    for path, _, names in os.walk(folder):
-        for entry in (path, *(os.path.join(path, name) for name in names)):
-            os.chown(entry, runner.uid, runner.gid, follow_symlinks=False)
+    # From the leaves up, by descriptors: until the last step the new owner can reach nothing in it, nor swap it.
+    for _, _, names, descriptor in os.fwalk(folder, topdown=False):
+        for name in names:
+            os.chown(name, runner.uid, runner.gid, dir_fd=descriptor, follow_symlinks=False)
+        os.fchown(descriptor, runner.uid, runner.gid)
 
 
 def _known(uid: int) -> bool:

@@ -276,5 +276,14 @@ class Migration(migrations.Migration):
             },
         ),
         schema.Install("storage", undo="SELECT 1"),
+        schema.Install(
+            "spec_hash",
+            undo="DROP FUNCTION reproq_spec_hash(text, json, json); DROP FUNCTION reproq_canonical(json, text)",
+        ),
+        schema.Install(
+            "spec_immutable",
+            undo="DROP TRIGGER reproq_spec_immutable ON task_runs; DROP FUNCTION reproq_refuse_spec_change()",
+        ),
+        schema.Install("fill", undo="DROP TRIGGER reproq_fill ON task_runs; DROP FUNCTION reproq_fill_run()"),
         schema.Install("meta", undo="DROP TABLE reproq_meta"),
     ]

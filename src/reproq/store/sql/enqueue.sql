@@ -4,7 +4,7 @@ INSERT INTO task_runs (
     run_after, enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds
 )
 SELECT
-    %(nonce)s::bigint, %(backend)s::text, %(task_path)s::text, %(args)s::json, %(kwargs)s::json, %(spec_hash)s::text,
+    CAST(%(nonce)s AS bigint), %(backend)s::text, %(task_path)s::text, %(args)s::json, %(kwargs)s::json, %(spec_hash)s::text,
     %(queue_name)s::text, %(priority)s::smallint,
     due.run_after, clock.moment, coalesce(due.run_after, clock.moment),
     CASE WHEN due.run_after > clock.moment THEN 'SCHEDULED' ELSE 'READY' END,

@@ -1,0 +1,45 @@
+# Everything that a checkout can do. Each target does its own set-up: it finds a Python (scripts/find-python) and makes
+# the virtual environment that the lock describes (scripts/venv); the second time, both take a moment.
+#
+#   PYTHON=/path/to/python3   the interpreter           default: the best one found
+#   DJANGO=6.0|6.1            the lock                  default: 6.1
+#   POSTGRES=18|16|15         the server of the tests   default: 18 (18 and 16 come as a wheel, 15 is Debian's)
+#   ARGS="-k retries"         handed on to pytest, to `reproq demo`, to ruff check, mypy or uv
+
+DJANGO ?= 6.1
+export PYTHON DJANGO
+
+# Nothing here may touch the database of another project whose settings happen to be in the environment.
+unexport DATABASE_URL DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
+
+.PHONY: help demo test lint types lock clean
+
+help:
+	@echo "make demo    run the demonstration on an embedded PostgreSQL (or on REPROQ_DEMO_DATABASE_URL)"
+	@echo "make test    run the tests; ARGS=\"-k words\", DJANGO=6.0, POSTGRES=16, PYTHON=/path/to/python3"
+	@echo "make lint    ruff: rules and format"
+	@echo "make types   mypy --strict on the engine"
+	@echo "make lock    compile requirements/*.in into the locks; ARGS=--upgrade for newer versions"
+	@echo "make clean   delete the environments and everything else that is made here"
+
+demo:
+	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && exec "$$venv/bin/reproq" demo $(ARGS)
+
+# A checkout that belongs to someone else is read only: Hypothesis then keeps what it learns in a folder of this user's.
+test:
+	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && \
+	{ [ -w . ] || export HYPOTHESIS_STORAGE_DIRECTORY="$${TMPDIR:-/tmp}/reproq-hypothesis-$$(id -u)"; } && \
+	REPROQ_TEST_POSTGRES='$(or $(POSTGRES),$(REPROQ_TEST_POSTGRES),18)' exec "$$venv/bin/python" -m pytest -n auto $(ARGS)
+
+lint:
+	@venv=$$(scripts/venv) && "$$venv/bin/ruff" check $(ARGS) . && "$$venv/bin/ruff" format --check .
+
+types:
+	@venv=$$(scripts/venv) && exec "$$venv/bin/mypy" --strict $(ARGS) src/reproq
+
+lock:
+	@scripts/lock $(ARGS)
+
+clean:
+	rm -rf .venv .cache build dist var .hypothesis .mypy_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

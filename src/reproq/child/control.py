@@ -1,0 +1,86 @@
+"""What a worker and its template say to each other: small packets on one SOCK_SEQPACKET pair, both ends in one file.
+
+A packet is a letter, the run's number, and what the letter needs; descriptors travel beside it. The order is the
+point: FORK, FORKED with the child's pidfd, (the payload; the child runs and ends), REAP, REAPED. Until REAP the dead
+child keeps its pid, so the worker can kill its group without ever meeting a stranger's.
+"""
+
+import json
+import socket
+import struct
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from reproq.errors import ProtocolError
+
+_PACKET: Final = struct.Struct("!cIi")
+PACKET_BYTES: Final = 65536
+MAX_TEXT_BYTES: Final = 32768
+
+
+class Verb(Enum):
+    """The letters. The worker says FORK and REAP, the template the others."""
+
+    FORK = b"F"  # with the child's ends of its channel and of its output pipe
+    REAP = b"R"
+    READY = b"K"  # with warnings
+    BROKEN = b"X"  # with the traceback of the setup; the template ends
+    FORKED = b"f"  # number = pid, with the pidfd
+    REFUSED = b"n"  # with the reason: the system would not fork
+    REAPED = b"r"  # number = the wait status
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One thing said. `run` is the worker's number for a fork, `value` what the verb says it is."""
+
+    verb: Verb
+    run: int = 0
+    value: int = 0
+    text: str = ""
+    descriptors: tuple[int, ...] = ()
+
+    def encode(self) -> bytes:
+        text = self.text.encode("utf-8", "backslashreplace")[-MAX_TEXT_BYTES:]
+        return _PACKET.pack(self.verb.value, self.run, self.value) + text
+
+
+def decode(data: bytes, descriptors: tuple[int, ...] = ()) -> Packet:
+    """Read one packet; raise ProtocolError for anything else."""
+    try:
+        letter, run, value = _PACKET.unpack_from(data)
+        verb = Verb(letter)
+    except (struct.error, ValueError):
+        raise ProtocolError(f"not a control packet: {data[:40]!r}") from None
+    return Packet(verb, run, value, data[_PACKET.size :].decode("utf-8", "replace"), descriptors)
+
+
+def send(control: socket.socket, packet: Packet) -> None:
+    """Say one thing, whole or (BlockingIOError) not at all."""
+    if packet.descriptors:
+        socket.send_fds(control, [packet.encode()], list(packet.descriptors))
+    else:
+        control.send(packet.encode())
+
+
+def receive(control: socket.socket) -> Packet | None:
+    """The next packet, its descriptors closed on exec; None when the other end is gone.
+
+    Raises BlockingIOError when nothing is there, and ProtocolError.
+    """
+    data, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+    return decode(data, tuple(descriptors)) if data else None
+
+
+def warnings_text(warnings: list[str]) -> str:
+    """The warnings of READY as text that one packet holds; what does not fit is counted in their place."""
+    kept = [warning[:500] for warning in warnings[:10]]
+    if len(warnings) > len(kept):
+        kept.append(f"and {len(warnings) - len(kept)} more warnings")
+    return json.dumps(kept)
+
+
+def warnings_of(packet: Packet) -> list[str]:
+    """The warnings that a READY packet holds."""
+    return [str(warning) for warning in json.loads(packet.text or "[]")]

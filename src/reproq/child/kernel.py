@@ -1,0 +1,156 @@
+"""What Reproq asks of Linux that the standard library does not offer: prctl, sub-reapers, who descends from whom.
+
+Both ends of an executor use it. It refuses to know what a run is.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_CHILD_SUBREAPER: Final = 36
+PRIVATE_DESCRIPTOR: Final = 512
+CHILD_OOM_SCORE: Final = b"500"
+SIGKILL: Final = int(signal.SIGKILL)
+
+# Loaded at import, so that a child finds it ready after the fork: dlopen there would cost and could meet a held lock.
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_prctl: Final = _libc.prctl
+_fflush: Final = _libc.fflush
+
+
+def become_subreaper() -> None:
+    """From now on, descendants whose parent has died become children of this process instead of init's.
+
+    A worker calls it once before it starts an executor. It lasts until the process ends, and is not inherited.
+    """
+    if _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent ends; end at once if `parent_pid` has ended already."""
+    _prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it died between the fork and the line above: no signal will ever come
+        os._exit(1)
+
+
+def outlive_parent() -> None:
+    """Take back `die_with_parent`."""
+    _prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
+def flush_c_streams() -> None:
+    """Flush every stream of the C library: `os._exit` does not, and what C code printed would be lost."""
+    _fflush(None)
+
+
+def prefer_as_oom_victim() -> None:
+    """Let the kernel take this process before the worker and the template when memory is out."""
+    try:
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(score, CHILD_OOM_SCORE)
+        os.close(score)
+    except OSError:  # a container may forbid it
+        pass
+
+
+def private_descriptor() -> int:
+    """A number for descriptors that no program guesses: high, but within the limit of this process."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return PRIVATE_DESCRIPTOR if limit == resource.RLIM_INFINITY else min(PRIVATE_DESCRIPTOR, max(3, limit - 8))
+
+
+def make_private(descriptor: int, lowest: int) -> int:
+    """Move a descriptor to `lowest` or above, and keep it out of programs started from here."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(descriptor)
+    return moved
+
+
+def children_of(pid: int) -> list[int]:
+    """The living and unreaped children of a process, of all its threads; none if it has ended."""
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+    except FileNotFoundError:
+        # Either the process has ended, or this kernel was built without CONFIG_PROC_CHILDREN.
+        return _children_by_stat(pid)
+    except ProcessLookupError:
+        return []
+    return found
+
+
+def _children_by_stat(pid: int) -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _stat_field(int(name), 1) == pid]
+
+
+def session_of(pid: int) -> int | None:
+    """The session of a process, also of a zombie; None if it is gone."""
+    return _stat_field(pid, 3)
+
+
+def _stat_field(pid: int, index: int) -> int | None:
+    """One number of /proc/PID/stat, counted from the state, which follows the name in brackets."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[index])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Children, their children, and so on, as far as they can be seen at this moment."""
+    found = children_of(pid)
+    for child in found:  # grows while it is walked
+        found += children_of(child)
+    return found
+
+
+def has_in_environment(pid: int, entry: bytes) -> bool:
+    """Whether a process was started with `NAME=value` in its environment; forks share what their parent had."""
+    try:
+        return entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def kill_quietly(pid: int, number: int = signal.SIGKILL, kill: Callable[[int, int], None] = os.kill) -> None:
+    """Send a signal to a process (or, with `kill=os.killpg`, to a group) that may be gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        kill(pid, number)
+
+
+def kill_every_descendant() -> None:
+    """Kill whatever descends from this process, a sub-reaper, and return when none of it is left.
+
+    Repeated, because a process may fork between being seen and being killed. Those that called setsid, or whose
+    parent has died, are found too: with its parents dead, every descendant is a child of the sub-reaper in the end,
+    so "no child is left" (ECHILD) means that nothing is.
+    """
+    pause_seconds = 0.001
+    while True:
+        for pid in descendants_of(os.getpid()):
+            kill_quietly(pid)
+        if not reap_all():
+            return
+        time.sleep(pause_seconds)
+        pause_seconds = min(pause_seconds * 2, 0.05)
+
+
+def reap_all() -> bool:
+    """Reap every child that has ended; whether any is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True

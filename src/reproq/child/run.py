@@ -1,0 +1,107 @@
+"""One run inside a child: read the payload, check its hash, call the runner, answer, end.
+
+It refuses to know how the child came to be (template.py) and what a task is (the runner does).
+"""
+
+import contextlib
+import os
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Final, Never
+
+from reproq.child import kernel
+from reproq.child.payload import read_message
+from reproq.child.reply import bounded_reply
+from reproq.lifecycle import Failure, Kind, Success
+from reproq.wire import FrameBuffer, Reply, frame
+
+Runner = Callable[[dict[str, Any]], Success | Failure]
+"""What a setup function returns: it runs the task that the message names and says how that ended."""
+
+EXIT_CANNOT_REPLY: Final = 70
+READ_BYTES: Final = 65536
+
+
+def run_one(channel: int, runner: Runner, max_return_bytes: int) -> Never:
+    """Wait for a payload on `channel`, run it, reply, and end this process. Returns never, whatever the task does."""
+    code = EXIT_CANNOT_REPLY
+    me = os.getpid()
+    try:
+        body = read_frame(channel)
+        if body is None:  # the worker changed its mind, or is gone
+            code = 0
+        else:
+            reply = attempt(body, runner)
+            # A task may have forked, and its copy returns here as well: only the first process may answer.
+            if os.getpid() == me:
+                _flush()
+                write_all(channel, bounded_reply(reply, max_return_bytes))
+            code = 0
+    except BaseException:
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
+            sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def attempt(body: bytes, runner: Runner) -> Reply:
+    """Run one payload and say how it ended; nothing that a task raises leaves here."""
+    message, refusal = read_message(body)
+    if refusal is not None:
+        return Reply(refusal)
+    random.seed(message["seed"])
+    started_s = time.monotonic()
+    outcome: Success | Failure
+    try:
+        outcome = runner(message)
+        if not isinstance(outcome, Success | Failure):
+            raise TypeError(f"the runner answered with {type(outcome).__name__}, not with Success or Failure")
+    except BaseException as error:
+        outcome = failure_of(error)
+    return Reply(outcome, started_s, time.monotonic() - started_s)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What is stored of an exception: its dotted class, its text, its traceback. Runners use it too."""
+    kind = type(error)
+    try:
+        message = str(error)
+    except BaseException as second:
+        message = f"(str() of this {kind.__qualname__} raised {type(second).__qualname__})"
+    try:
+        trace = "".join(traceback.format_exception(error))
+    except BaseException as second:
+        trace = f"(formatting the traceback raised {type(second).__qualname__})"
+    return Failure(Kind.EXCEPTION, f"{kind.__module__}.{kind.__qualname__}", message, trace)
+
+
+def read_frame(channel: int) -> bytes | None:
+    """The one message on a blocking descriptor; None at its end."""
+    frames = FrameBuffer()
+    while True:
+        data = os.read(channel, READ_BYTES)
+        if not data:
+            return None
+        for body in frames.feed(data):
+            return body
+
+
+def write_all(channel: int, body: bytes) -> None:
+    """Write one frame to a blocking descriptor."""
+    rest = memoryview(frame(body))
+    while rest:
+        rest = rest[os.write(channel, rest) :]
+
+
+def _flush() -> None:
+    """Hand everything printed to the pipe. A task may have closed or replaced the streams: its affair."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:  # noqa: S112
+            continue
+    kernel.flush_c_streams()

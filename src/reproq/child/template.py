@@ -1,0 +1,169 @@
+"""The template: a process that imports the project once, forks a child for each run, and reaps it when told to.
+
+It never has a thread or a database connection, and outlives no worker: when the control socket ends it kills
+whatever descends from it, also what called setsid, then itself.
+"""
+
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import struct
+import sys
+import traceback
+
+# The C function below signal.signal, which looks up enumerations and so writes into many pages that a child shares.
+from _signal import signal as set_signal  # type: ignore[import-not-found]
+from typing import Any, Final, Never
+
+from reproq.child import control, kernel, rehearsal
+from reproq.child.control import Packet, Verb
+from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
+
+SWEEP_SECONDS: Final = 0.25
+LATER_SWEEPS_SECONDS: Final = 1.0
+REAPS_BETWEEN_SWEEPS: Final = 256
+
+
+class Template:
+    """One template. `main` never returns."""
+
+    def __init__(self, setup: str, channel: socket.socket, worker_pid: int, max_return_bytes: int) -> None:
+        self.setup = setup
+        self.control = channel
+        self.worker_pid = worker_pid
+        self.max_return_bytes = max_return_bytes
+        self.pid = os.getpid()
+        self.children: dict[int, int] = {}  # the worker's number of a run -> pid, until REAP
+        self.private = kernel.private_descriptor()
+        self.signals: list[tuple[int, Any]] = []
+        self.runner: Runner
+        self.waits_seconds = 0.0
+        self.reaps = 0
+
+    def main(self) -> Never:
+        """Import, rehearse, say READY, then serve until the worker is gone."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for the children, who inherit it
+        kernel.become_subreaper()
+        # An import may hang, deaf to the control socket: until it is done, the kernel watches the worker.
+        kernel.die_with_parent(self.worker_pid)
+        try:
+            warnings = self.prepare()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                control.send(self.control, Packet(Verb.BROKEN, text=traceback.format_exc()))
+            self.die(1)
+        kernel.outlive_parent()
+        try:
+            control.send(self.control, Packet(Verb.READY, text=control.warnings_text(warnings)))
+            self.serve()
+        except (BrokenPipeError, ConnectionError):
+            pass  # the worker is gone
+        except BaseException:
+            traceback.print_exc()
+        self.die(0)
+
+    def prepare(self) -> list[str]:
+        """Everything before READY; the warnings to say with it."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        module, _, function = self.setup.partition(":")
+        self.runner = getattr(importlib.import_module(module), function)()
+        if not callable(self.runner):
+            raise TypeError(f"the setup function {self.setup} returned {self.runner!r}, which is not callable")
+        warnings = rehearsal.thread_warnings()
+        self.signals = rehearsal.signals_to_restore()
+        rehearsal.rehearse(self.max_return_bytes)
+        rehearsal.flush_everything()
+        rehearsal.freeze()
+        return warnings
+
+    def serve(self) -> None:
+        """Do what the worker asks, one packet at a time; return when it is gone."""
+        while True:
+            try:
+                packet = control.receive(self.control)
+            except BlockingIOError:
+                self.sweep()
+                continue
+            if packet is None:
+                return
+            if packet.verb is Verb.FORK:
+                self.fork(packet)
+            elif packet.verb is Verb.REAP:
+                self.reap(packet.run)
+
+    def fork(self, packet: Packet) -> None:
+        """Fork a child that waits for its payload, and hand its pidfd to the worker before it can start."""
+        channel, output = packet.descriptors
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(channel)
+            os.close(output)
+            control.send(self.control, Packet(Verb.REFUSED, packet.run, text=str(error)))
+            return
+        if pid == 0:
+            self.be_child(channel, output)
+        os.close(channel)
+        os.close(output)
+        self.children[packet.run] = pid
+        pidfd = os.pidfd_open(pid)
+        control.send(self.control, Packet(Verb.FORKED, packet.run, pid, descriptors=(pidfd,)))
+        os.close(pidfd)
+
+    def be_child(self, channel: int, output: int) -> Never:
+        """In the fork: leave all that is the template's, then run one payload."""
+        try:
+            self.control.close()
+            os.setsid()
+            kernel.die_with_parent(self.pid)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.close(output)
+            channel = kernel.make_private(channel, self.private)
+            kernel.prefer_as_oom_victim()
+            for number, handler in self.signals:
+                set_signal(number, handler)
+            run_one(channel, self.runner, self.max_return_bytes)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(EXIT_CANNOT_REPLY)
+
+    def reap(self, run: int) -> None:
+        """Reap a child that has ended and whose group is dead, and say how it ended."""
+        pid = self.children.pop(run)
+        control.send(self.control, Packet(Verb.REAPED, run, os.waitpid(pid, 0)[1]))
+        self.reaps += 1
+        if not self.waits_seconds:
+            self.wait_at_most(SWEEP_SECONDS)
+        if self.reaps % REAPS_BETWEEN_SWEEPS == 0:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Reap orphans: what runs left behind has become ours. Look again later while some of it lives."""
+        for pid in (orphans := self.orphans()):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        self.wait_at_most(LATER_SWEEPS_SECONDS if orphans else 0.0)
+
+    def orphans(self) -> list[int]:
+        """Children that were not forked for a run."""
+        known = set(self.children.values())
+        return [pid for pid in kernel.children_of(self.pid) if pid not in known]
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Bound the wait for the next packet; 0 waits for ever. The kernel keeps it: no system call for each run."""
+        self.waits_seconds = seconds
+        time_value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+        self.control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time_value)
+
+    def die(self, code: int) -> Never:
+        """Take everything that descends from here along."""
+        kernel.kill_every_descendant()
+        os._exit(code)

@@ -1,0 +1,109 @@
+"""Where a command finds its configuration and its database: file, Django project, environment, flags, in this order.
+
+The engine knows no Django: what a Django project says comes through the entry point group `reproq.project`.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from reproq.config import KNOBS, Config, Source, from_environment, load
+from reproq.errors import ConfigurationError
+from reproq.store.db import address, opened
+from reproq.store.workers import installation
+
+CONFIG_FILE: Final = "reproq.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a project brings: its settings, its database, and what the template calls to import it."""
+
+    source: Source
+    dsn: str
+    setup: str
+
+
+NO_PROJECT: Final = Project(Source("no project", {}), "", "")
+
+
+def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command which needs a database takes."""
+    for name in ("backend", "dsn"):
+        command = flag(name)(command)
+    return click.option("--settings", metavar="MODULE", help="Django's settings module.")(command)
+
+
+def flag(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flag of one knob; its help says default and environment name."""
+    knob = KNOBS[name]
+    notes = [f"env: {', '.join(knob.environment)}"]
+    if default := _default_text(name):
+        notes.insert(0, f"default: {default}")
+    help_text = f"{knob.help}  [{'; '.join(notes)}]"
+    return click.option(f"--{name.replace('_', '-')}", name, default=None, metavar=name.upper(), help=help_text)
+
+
+def _default_text(name: str) -> str:
+    value = Config.__dataclass_fields__[name].default
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, float):
+        return f"{value:g}s"
+    return str(value) if value else ""
+
+
+def find_project(backend: str, settings: str | None) -> Project:
+    """The Django project around us, if there is one."""
+    for entry in entry_points(group="reproq.project"):
+        find: Callable[[str, str | None], Project | None] = entry.load()
+        if (project := find(backend, settings)) is not None:
+            return project
+    return NO_PROJECT
+
+
+def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Config, Project]:
+    """The effective configuration and the project. Raises ConfigurationError with every problem in one text."""
+    environment = from_environment(os.environ)
+    given = Source("the command line", {name: value for name, value in flags.items() if value is not None})
+    backend = str(given.values.get("backend") or environment.values.get("backend") or "default")
+    project = find_project(backend, settings)
+    from_project = Source("the Django project", {"dsn": project.dsn} if project.dsn else {})
+    config = load(_file(), from_project, project.source, environment, given)
+    if not config.dsn:
+        raise ConfigurationError(
+            "there is no database address: run this where manage.py is, set DJANGO_SETTINGS_MODULE, "
+            "or give --dsn or DATABASE_URL (postgresql://user:password@host:5432/name)"
+        )
+    if project.dsn and config.dsn != project.dsn:
+        _refuse_two_databases(config.dsn, project.dsn)
+    return config, project
+
+
+def _file() -> Source:
+    path = Path(CONFIG_FILE)
+    if not path.is_file():
+        return Source(CONFIG_FILE, {})
+    try:
+        return Source(CONFIG_FILE, tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path.resolve()} is not TOML: {error}") from None
+
+
+def _refuse_two_databases(given: str, of_project: str) -> None:
+    """Two addresses may lead to one database; what tells is the uuid drawn when its tables were made."""
+    found = []
+    for dsn in (given, of_project):
+        with opened(dsn, "reproq") as database, database.transaction() as cursor:
+            found.append(installation(cursor))
+    if found[0] != found[1]:
+        raise ConfigurationError(
+            f"--dsn or DATABASE_URL leads to {address(given)} (installation {found[0]}), but the Django project uses "
+            f"{address(of_project)} (installation {found[1]}); remove one of them or make them the same database"
+        )

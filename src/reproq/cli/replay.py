@@ -1,0 +1,81 @@
+"""`reproq replay`: run a spec again, and compare what came out."""
+
+import time
+from typing import Any, Final
+
+import click
+
+from reproq import replay as replays
+from reproq.cli.project import configure, database_options
+from reproq.cli.runs import parse_run_id
+from reproq.cli.show import as_json_text, console
+from reproq.config import duration
+from reproq.errors import ReproqError
+from reproq.lifecycle import Status
+from reproq.store.db import Database, opened
+from reproq.store.insight import RunDetail, show_run
+
+FOUND_SOMETHING: Final = 3
+LOOK_EVERY_SECONDS: Final = 0.1
+
+
+@click.command()
+@database_options
+@click.argument("run_id", metavar="ID", required=False)
+@click.option("--spec-hash", metavar="H", help="Replay the newest finished run of this spec.")
+@click.option("--compare", is_flag=True, help="Wait for the replay and compare its end; exit 3 when it differs.")
+@click.option("--wait", default="60s", show_default=True, help="With --compare: how long to wait for the replay.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def replay(
+    settings: str | None,
+    run_id: str | None,
+    spec_hash: str | None,
+    compare: bool,
+    wait: str,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Enqueue a run again, by its ID or by its spec hash."""
+    if (run_id is None) == (spec_hash is None):
+        raise click.UsageError("give either a run's ID or --spec-hash")
+    try:
+        patience_seconds = duration(wait)
+    except ValueError as error:
+        raise click.UsageError(f"--wait = {wait} {error}") from None
+    config, _ = configure(flags, settings)
+    number = None if run_id is None else parse_run_id(run_id)
+    with opened(config.dsn, "reproq replay") as database:
+        with database.transaction() as cursor:
+            old, new = replays.replay(cursor, run_id=number, spec_hash=spec_hash)
+        facts: dict[str, Any] = {"replayed": old, "id": new}
+        if compare:
+            comparison = replays.compare(*_both(database, old, new, patience_seconds))
+            facts |= {"sameness": comparison.sameness, "before": comparison.before, "after": comparison.after}
+    _print(facts, as_json)
+    return FOUND_SOMETHING if facts.get("sameness") == replays.Sameness.DIFFERS else 0
+
+
+def _both(database: Database, old: int, new: int, patience_seconds: float) -> tuple[RunDetail, RunDetail]:
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        with database.transaction() as cursor:
+            before, after = show_run(cursor, old), show_run(cursor, new)
+        if Status(after.status).is_finished:
+            return before, after
+        if time.monotonic() > deadline:
+            raise ReproqError(
+                f"run {new} is still {after.status} after {patience_seconds:g} s and stays enqueued; "
+                f"does a worker serve the queue {after.queue_name}? Look at it with: reproq runs show {new}"
+            )
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(as_json_text(facts))
+        return
+    out = console()
+    out.print(f"run {facts['replayed']} is enqueued again as run {facts['id']}")
+    for name in ("sameness", "before", "after"):
+        if name in facts:
+            out.print(f"{name:9} {facts[name]}")

@@ -1,0 +1,32 @@
+"""How commands show things: rich for people, JSON for machines."""
+
+import json
+import os
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+PIPED_WIDTH: Final = 160
+"""Columns of a table that no terminal bounds."""
+
+
+def console() -> "Console":
+    """Standard output, with colours where it is a terminal. Texts are never read as markup."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def when(moment: datetime | None) -> str:
+    """A moment in the local zone, to the second; empty when there is none."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def as_json_text(value: Any) -> str:
+    """One line of JSON; moments in ISO 8601 with their offset."""
+    return json.dumps(value, default=lambda moment: moment.isoformat())

@@ -1,0 +1,90 @@
+"""`reproq worker`: claims runs and executes them until it is told to stop."""
+
+import os
+import secrets
+import socket
+import time
+from typing import Any
+
+import click
+
+from reproq import __version__
+from reproq.child.kernel import become_subreaper
+from reproq.cli.project import Project, configure, database_options, flag
+from reproq.config import KNOBS, Config
+from reproq.errors import ConfigurationError
+from reproq.executors import Executor
+from reproq.executors.environment import template_environment
+from reproq.executors.fork import ForkExecutor
+from reproq.executors.mock import MockExecutor
+from reproq.service import serve
+from reproq.store.db import Database
+from reproq.store.thread import StoreThread
+from reproq.store.workers import WorkerRow
+from reproq.telemetry.events import Handler, Telemetry
+from reproq.telemetry.lines import log_event, log_to_stderr
+from reproq.worker.loop import Worker
+
+PRODUCER_KNOBS = ("max_attempts", "max_payload_bytes")
+"""Knobs that only enqueueing reads."""
+
+
+def worker_flags(command: Any) -> Any:
+    """A flag for every knob of the worker."""
+    for name in reversed(KNOBS):
+        if name not in ("dsn", "backend", *PRODUCER_KNOBS):
+            command = flag(name)(command)
+    return command
+
+
+@click.command()
+@database_options
+@worker_flags
+@click.option("--burst", is_flag=True, help="End when nothing is left to run now or within a minute.")
+@click.option("-v", "--verbose", is_flag=True, help="Log every claim, too.")
+def worker(settings: str | None, burst: bool, verbose: bool, **flags: Any) -> int:
+    """Run tasks until TERM or INT. The first signal drains, the second stops at once."""
+    config, project = configure(flags, settings)
+    log_to_stderr(verbose)
+    return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
+
+
+def build_worker(config: Config, project: Project, *, burst: bool, handlers: tuple[Handler, ...]) -> Worker:
+    """A worker with a store thread and an executor of its own, ready to be served."""
+    row = worker_row(config)
+    store = StoreThread(Database(config.dsn, row.worker_id))
+    return Worker(config, row, store, build_executor(config, project), Telemetry(handlers), burst=burst)
+
+
+def worker_row(config: Config) -> WorkerRow:
+    """What this worker tells about itself; an id is drawn when none is configured."""
+    hostname = socket.gethostname()
+    drawn = f"worker-{hostname[:32]}-{int(time.time())}-{secrets.token_hex(2)}"
+    return WorkerRow(
+        worker_id=config.worker_id or drawn,
+        hostname=hostname,
+        pid=os.getpid(),
+        queues=config.queues,
+        executor=config.executor,
+        concurrency=config.concurrency or os.cpu_count() or 1,
+        version=__version__,
+    )
+
+
+def build_executor(config: Config, project: Project) -> Executor:
+    """The executor that the configuration names."""
+    if config.executor == "mock":
+        return MockExecutor(config.exec_sleep)
+    if not project.setup:
+        raise ConfigurationError(
+            "the executor fork needs a Django project: run this where manage.py is, or set DJANGO_SETTINGS_MODULE"
+        )
+    become_subreaper()  # before the first process is started: what a killed template leaves behind comes to us
+    return ForkExecutor(
+        project.setup,
+        environment=template_environment(os.environ),
+        timeout_seconds=config.timeout,
+        kill_grace_seconds=config.kill_grace,
+        output_bytes=config.output_bytes,
+        max_return_bytes=config.max_return_bytes,
+    )

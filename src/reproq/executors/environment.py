@@ -1,0 +1,23 @@
+"""The environment a template is started with: the caller's, with what decides about determinism pinned. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+PINNED: Final[Mapping[str, str]] = {
+    "PYTHONHASHSEED": "0",  # the order of sets of strings is the same in every run
+    "PYTHONUTF8": "1",
+    "LC_ALL": "C.UTF-8",
+}
+DROPPED: Final = frozenset(
+    {
+        "PYTHONUNBUFFERED",  # a system call for each print
+        "PYTHONINSPECT",
+        "PYTHONSTARTUP",
+        "PYTHONIOENCODING",  # would win over PYTHONUTF8
+    }
+)
+
+
+def template_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """`base` with the pinned names set and the names that work against them left out."""
+    return {name: value for name, value in base.items() if name not in DROPPED} | dict(PINNED)

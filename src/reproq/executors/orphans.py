@@ -1,0 +1,51 @@
+"""What a killed template leaves behind: grandchildren that the kernel hands to the worker, the next sub-reaper up.
+
+The worker has children of its own (a new template, perhaps an embedded Postgres), so only what bears the template's
+mark in its environment, or belongs to a session of its runs, is killed and reaped here.
+"""
+
+import contextlib
+import os
+from collections.abc import Set
+from typing import Final
+
+from reproq.child import kernel
+from reproq.executors.template import MARK
+
+PAUSE_SECONDS: Final = 0.02
+QUIET_SWEEPS: Final = 10
+
+
+class OrphanSweep:
+    """Kills and reaps the orphans of one dead template, a look every `PAUSE_SECONDS`, until they stop coming."""
+
+    def __init__(self, mark: str, sessions: Set[int], now_s: float) -> None:
+        self.due_at = now_s
+        self._entry = f"{MARK}={mark}".encode()
+        self._sessions = set(sessions)
+        self._killed: set[int] = set()
+        self._quiet = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self._quiet >= QUIET_SWEEPS
+
+    def sweep(self, now_s: float) -> None:
+        """Look once. An orphan's own children become ours when it is dead: the next look finds them."""
+        self.due_at = now_s + PAUSE_SECONDS
+        found = [pid for pid in kernel.children_of(os.getpid()) if self._is_orphan(pid)]
+        for pid in found:
+            kernel.kill_quietly(pid)
+            self._killed.add(pid)
+            self._reap(pid)
+        self._quiet = 0 if found else self._quiet + 1
+
+    def _is_orphan(self, pid: int) -> bool:
+        if pid in self._killed:
+            return True
+        return kernel.session_of(pid) in self._sessions or kernel.has_in_environment(pid, self._entry)
+
+    def _reap(self, pid: int) -> None:
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                self._killed.discard(pid)

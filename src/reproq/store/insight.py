@@ -1,0 +1,129 @@
+"""Reads for people: lists, one run, counts. Nothing here changes a row or scans the history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reproq.errors import RunNotFound
+from reproq.store.statements import Cursor, fetch_all, fetch_one
+
+MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One line of a list of runs."""
+
+    id: int
+    nonce: int
+    task_path: str
+    queue_name: str
+    priority: int
+    status: str
+    attempts: int
+    max_attempts: int
+    enqueued_at: datetime
+    due_at: datetime
+    started_at: datetime | None
+    last_attempted_at: datetime | None
+    finished_at: datetime | None
+    spec_hash: str
+    waiting_reason: str | None
+    error_kind: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """Everything about one run. The four `_json` fields are the stored texts."""
+
+    id: int
+    nonce: int
+    backend: str
+    task_path: str
+    args_json: str
+    kwargs_json: str
+    spec_hash: str
+    queue_name: str
+    priority: int
+    run_after: datetime | None
+    due_at: datetime
+    status: str
+    attempts: int
+    worker_ids: list[str]
+    failures: int
+    max_attempts: int
+    releases: int
+    worker_id: str | None
+    lease_expires_at: datetime | None
+    claimed_at: datetime | None
+    enqueued_at: datetime
+    started_at: datetime | None
+    last_attempted_at: datetime | None
+    finished_at: datetime | None
+    return_json: str | None
+    errors_json: str
+    waiting_reason: str | None
+    timeout_seconds: float | None
+    backoff_seconds: list[float] | None
+    cancel_requested_at: datetime | None
+    replay_of: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLine:
+    """One registered worker; `unseen_seconds` is the time since its last heartbeat."""
+
+    worker_id: str
+    hostname: str
+    pid: int
+    queues: list[str]
+    executor: str
+    concurrency: int
+    version: str
+    started_at: datetime
+    draining: bool
+    unseen_seconds: float
+
+
+def list_runs(
+    cursor: Cursor,
+    *,
+    limit: int,
+    before_id: int = MAX_ID,
+    status: str | None = None,
+    queue_name: str | None = None,
+    task_path: str | None = None,
+) -> list[RunLine]:
+    """The newest runs below an id, newest first."""
+    filters = {"status": status, "queue_name": queue_name, "task_path": task_path}
+    rows = fetch_all(cursor, "list_runs", {"limit": limit, "before_id": before_id, **filters})
+    return [RunLine(*row) for row in rows]
+
+
+def show_run(cursor: Cursor, run_id: int) -> RunDetail:
+    """One run. Raises RunNotFound."""
+    row = fetch_one(cursor, "show_run", {"run_id": run_id}) if abs(run_id) <= MAX_ID else None
+    if row is None:
+        raise RunNotFound(f"there is no run {run_id}")
+    return RunDetail(*row)
+
+
+def count_unfinished(cursor: Cursor) -> dict[str, int]:
+    """Runs that are not finished, by status."""
+    return _counts(cursor, "count_unfinished", {})
+
+
+def count_finished(cursor: Cursor, window_seconds: float, now: datetime | None = None) -> dict[str, int]:
+    """Runs that finished within the last `window_seconds`, by status."""
+    return _counts(cursor, "count_finished", {"window_seconds": window_seconds, "now": now})
+
+
+def _counts(cursor: Cursor, name: str, params: Mapping[str, Any]) -> dict[str, int]:
+    return {status: count for status, count in fetch_all(cursor, name, params)}  # noqa: C416 - typed by unpacking
+
+
+def list_workers(cursor: Cursor, now: datetime | None = None) -> list[WorkerLine]:
+    """The workers that have a row."""
+    return [WorkerLine(*row) for row in fetch_all(cursor, "list_workers", {"now": now})]

@@ -1,0 +1,97 @@
+"""What the worker takes in: from which queues, when it claims, and whether a burst has anything left."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from reproq.config import Config
+from reproq.store.requests import AskWorkLeft, ClaimAnswer, ClaimRuns, ListQueues, Request
+from reproq.store.workers import WorkerRow
+from reproq.worker.duty import Duty
+
+ALL_QUEUES: Final = ("*",)
+QUEUE_REFRESH_SECONDS: Final = 10.0
+BURST_HORIZON_SECONDS: Final = 60.0
+"""A burst waits for runs that fall due within this time (retries, mostly), and leaves later ones alone."""
+JUST_AFTER_SECONDS: Final = 0.001
+"""A run is due *at* its moment; asking a millisecond later finds it due."""
+
+
+class Intake:
+    """Claims whenever there is room: at once after a full batch, else at the next due run or the next poll.
+
+    The names that `*` stands for are asked again before every claim of an idle worker, every ten seconds of a busy one.
+    """
+
+    def __init__(self, config: Config, row: WorkerRow, draw_token: Callable[[], int]) -> None:
+        self._config = config
+        self._row = row
+        self._draw_token = draw_token
+        self._serves_all = config.queues == ALL_QUEUES
+        self._queues = () if self._serves_all else config.queues
+        self._claims = Duty()
+        self._queue_list = Duty()
+        self._work_check = Duty(next_s=float("inf"))
+
+    @property
+    def claiming(self) -> bool:
+        """Whether a claim is on its way, so that runs may still arrive."""
+        return self._claims.asked_s is not None
+
+    def moments(self) -> Iterator[float]:
+        """When `requests` next has something to ask."""
+        duties = [self._work_check]
+        if self._serves_all:
+            duties.append(self._queue_list)
+        if not self._names_are_coming:
+            duties.append(self._claims)
+        return (duty.next_s for duty in duties if duty.asked_s is None)
+
+    @property
+    def _names_are_coming(self) -> bool:
+        """Whether a claim had better wait for the names of the queues."""
+        return self._queue_list.asked_s is not None
+
+    def requests(self, now: float, room: int) -> Iterator[Request]:
+        """What is due, when there is room for `room` more runs."""
+        if self._work_check.is_due(now):
+            self._work_check.ask(now, float("inf"))
+            yield AskWorkLeft(None if self._serves_all else self._queues, BURST_HORIZON_SECONDS)
+        if self._serves_all and self._queue_list.is_due(now):
+            self._queue_list.ask(now, QUEUE_REFRESH_SECONDS)
+            yield ListQueues()
+        if self._claims.is_due(now) and not self._names_are_coming:  # without names, too: a claim promotes what is due
+            self._claims.asked_s = now
+            yield ClaimRuns(
+                queues=self._queues,
+                limit=room,
+                token=self._draw_token(),
+                worker_id=self._row.worker_id,
+                lease_seconds=self._config.lease,
+            )
+
+    def on_claimed(self, answer: ClaimAnswer, limit: int, now: float) -> None:
+        """A full batch means that there is more: claim again as soon as there is room."""
+        self._claims.asked_s = None
+        if len(answer.claimed) == limit:
+            self._claims.next_s = now
+            return
+        wait_seconds = self._config.poll_interval
+        if answer.next_due_seconds is not None:
+            wait_seconds = min(wait_seconds, max(answer.next_due_seconds, 0.0) + JUST_AFTER_SECONDS)
+        if self._serves_all and answer.promoted:
+            wait_seconds = 0.0  # what was promoted may stand in a queue whose name we do not know yet
+        self._claims.next_s = self._queue_list.next_s = now + wait_seconds
+
+    def on_queues(self, names: list[str], now: float) -> None:
+        """The queues that `*` stands for at this moment."""
+        self._queue_list.asked_s = None
+        self._queues = tuple(name for name in names if name not in self._config.exclude_queues)
+        self._claims.next_s = min(self._claims.next_s, now)
+
+    def check_work_left(self, now: float) -> None:
+        """Ask whether anything is left: a burst found nothing to claim."""
+        self._work_check.next_s = min(self._work_check.next_s, now)
+
+    def on_work_left(self) -> None:
+        """The answer came."""
+        self._work_check.asked_s = None

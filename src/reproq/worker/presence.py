@@ -1,0 +1,88 @@
+"""The worker's standing with the database: registered, seen, its leases renewed, and allowed to rescue others' runs."""
+
+from collections.abc import Iterator
+
+from reproq.config import Config
+from reproq.errors import ConfigurationError
+from reproq.executors import Key
+from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request, RescueRuns
+from reproq.store.workers import WorkerRow
+from reproq.telemetry.events import Telemetry
+from reproq.worker.duty import Duty
+
+
+class Presence:
+    """Registers, renews, and rescues only after one whole lease of unbroken contact: after an outage every living
+    worker must renew first, or its runs would be taken from it for being slow to come back."""
+
+    def __init__(self, config: Config, row: WorkerRow, telemetry: Telemetry) -> None:
+        self.registered = False
+        self._config = config
+        self._row = row
+        self._telemetry = telemetry
+        self._registration = Duty()
+        self._renewals = Duty()
+        self._rescues = Duty()
+        self._contact_since: float | None = None
+        self._refused_since: float | None = None
+
+    def moments(self) -> Iterator[float]:
+        """When `requests` next has something to ask."""
+        duties = (self._renewals, self._rescues) if self.registered else (self._registration,)
+        return (duty.next_s for duty in duties if duty.asked_s is None)
+
+    def requests(self, now: float, held: tuple[Key, ...], draining: bool) -> Iterator[Request]:
+        """What is due, in the order in which it matters."""
+        if not self.registered:
+            if self._registration.is_due(now):
+                self._registration.asked_s = now
+                yield Register(self._row, self._config.lease)
+            return
+        if self._renewals.is_due(now):
+            self._renewals.ask(now, self._config.heartbeat)
+            lease_seconds = self._config.lease
+            worker_id = self._row.worker_id
+            yield RenewLeases(worker_id=worker_id, held=held, lease_seconds=lease_seconds, draining=draining)
+        if self._rescues.is_due(now):
+            self._rescues.next_s = now + self._config.lease / 3
+            if self._contact_since is not None and now - self._contact_since >= self._config.lease:
+                self._rescues.asked_s = now
+                yield RescueRuns(self._config.lease)
+
+    def on_registered(self, installation: str | None, now: float) -> None:
+        """The row is written, or another living worker bears the id. Raises ConfigurationError when that one stays."""
+        self._registration.asked_s = None
+        if installation is not None:
+            self.registered = True
+            self._tell_started(installation)
+            return
+        self._refused_since = self._refused_since or now
+        if now - self._refused_since > 2 * self._config.lease:
+            raise ConfigurationError(
+                f"another living worker bears the id {self._row.worker_id}; give this one another --worker-id"
+            )
+        self._registration.next_s = now + self._config.heartbeat
+        self._telemetry.emit("worker.id_taken", worker=self._row.worker_id, next="asking again until it is stale")
+
+    def on_renewed(self, answer: RenewAnswer, now: float) -> None:
+        """Contact is unbroken while every renewal is answered before the next one would be due."""
+        asked_s = self._renewals.asked_s
+        if asked_s is None or now - asked_s > self._config.heartbeat or self._contact_since is None:
+            self._contact_since = now
+        self._renewals.asked_s = None
+        if not answer.registered:
+            self.registered, self._registration.next_s = False, now
+
+    def on_rescued(self) -> None:
+        """The answer to a rescue came."""
+        self._rescues.asked_s = None
+
+    def _tell_started(self, installation: str) -> None:
+        self._telemetry.emit(
+            "worker.started",
+            worker=self._row.worker_id,
+            queues=",".join(self._row.queues),
+            executor=self._row.executor,
+            concurrency=self._row.concurrency,
+            installation=installation,
+        )

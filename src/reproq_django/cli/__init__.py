@@ -1,0 +1,8 @@
+"""Commands that need Django; they join the tree of `reproq` by its entry point. Importing this imports no Django."""
+
+from typing import Final
+
+commands: Final = {
+    "demo": "reproq_django.cli.demo:demo",
+    "embedded": "reproq_django.cli.embedded:embedded",
+}

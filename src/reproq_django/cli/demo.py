@@ -1,0 +1,151 @@
+"""`reproq demo`: a worker at real work on an embedded PostgreSQL, and a summary of what became of every run.
+
+It starts the server, migrates, enqueues, runs a worker with a progress bar, replays one run, and ends everything that
+it started. The project is `reproq_django.quickstart`.
+"""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from reproq.cli.project import configure
+from reproq.cli.show import console
+from reproq.cli.worker import build_worker
+from reproq.service import serve
+from reproq.telemetry.events import Event
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+SETTINGS: Final = "reproq_django.quickstart.settings"
+ENDS: Final = ("run.succeeded", "run.failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What the demo enqueued: the ids by what they show, and how many there are."""
+
+    total: int
+    twins: tuple[str, str]
+    """Two runs of the same spec."""
+
+
+@click.command()
+@click.option("--keep-server", is_flag=True, help="Leave the embedded server running, to look around.")
+def demo(keep_server: bool) -> int:
+    """Show Reproq at work: several hundred real runs, every way a run can end, and a replay. Takes half a minute."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    os.environ.pop("DATABASE_URL", None)
+    import django
+
+    django.setup()
+    from django.db import connections
+
+    out = console()
+    started_here = _start_server(out)
+    try:
+        return _show(out)
+    finally:
+        connections.close_all()
+        if started_here is not None and not keep_server:
+            started_here.stop()
+
+
+def _start_server(out: "Console") -> Any:
+    """The embedded server if it was started here; None when it ran already or the demo uses another database."""
+    from django.db import connections
+
+    from reproq_django.embedded import ENGINE, ensure_running, server_for
+
+    settings_dict = connections["default"].settings_dict
+    if settings_dict["ENGINE"] != ENGINE:
+        return None
+    server = server_for(settings_dict)
+    ran_already = server.status() is not None
+    began = time.monotonic()
+    ensure_running(settings_dict)
+    out.print(f"PostgreSQL {server.version()} is up after {time.monotonic() - began:.1f} s, in {server.path}")
+    return None if ran_already else server
+
+
+def _show(out: "Console") -> int:
+    from django.core.management import call_command
+    from django.db import connections
+
+    from reproq_django.quickstart import summary
+
+    call_command("migrate", verbosity=0)
+    first_id = summary.newest_run_id() + 1
+    enqueued = enqueue_everything()
+    out.print(f"{enqueued.total} runs are enqueued, in one transaction")
+    connections.close_all()
+    began = time.monotonic()
+    code = work_off(enqueued.total, out)
+    seconds = time.monotonic() - began
+    if code == 0 and summary.unfinished(first_id) == 0:
+        summary.print_summary(out, first_id, seconds, enqueued.twins)
+        code = summary.print_replay(out, enqueued.twins[0], lambda: work_off(1, out))
+        print_how_to_look_further(out)
+        return code
+    out.print("stopped before everything had ended; what is left stays enqueued")
+    return code or 1
+
+
+def enqueue_everything() -> Enqueued:
+    """Every source file, and one run for each other way to end."""
+    from datetime import timedelta
+
+    from django.db import transaction
+
+    from reproq_django.quickstart import tasks
+    from reproq_django.quickstart.figures import source_files
+
+    names = source_files()
+    with transaction.atomic():
+        measured = [tasks.measure_module.enqueue(name) for name in names]
+        twin = tasks.measure_module.enqueue(names[0])
+        tasks.always_raises.enqueue()
+        tasks.third_time_lucky.enqueue()
+        tasks.never_ends.enqueue()
+        tasks.say_it_later.using(run_after=timedelta(seconds=3)).enqueue("three seconds have passed")
+        tasks.wait_politely.enqueue(0.1)
+        tasks.greet.enqueue("the standard library")
+    return Enqueued(len(names) + 7, (measured[0].id, twin.id))
+
+
+def work_off(total: int, out: "Console") -> int:
+    """Run a worker until nothing is left, with a progress bar; returns its exit code."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    config, project = configure({"backend": "default"}, SETTINGS)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out) as progress:
+        return serve(build_worker(config, project, burst=True, handlers=(_Bar(progress, total),)))
+
+
+class _Bar:
+    """Moves the progress bar with every run that ended, and shows what goes wrong beside it."""
+
+    def __init__(self, progress: "Progress", total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("runs", total=total)
+
+    def __call__(self, event: Event) -> None:
+        if event.name in ENDS:
+            self._progress.advance(self._task)
+        elif event.name.endswith(".notice"):
+            self._progress.console.print(event.fields["text"])
+
+
+def print_how_to_look_further(out: "Console") -> None:
+    """The commands that show more, written so that they work when they are copied."""
+    program = sys.argv[0] if os.path.sep in sys.argv[0] else "reproq"
+    out.print("\nLook further (the first command starts the server again):")
+    for arguments in ("status", "runs list --status FAILED", "runs show 1"):
+        out.print(f"  {program} {arguments} --settings {SETTINGS}")
+    out.print(f"  {program} embedded stop --settings {SETTINGS}")

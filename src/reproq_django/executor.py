@@ -1,0 +1,172 @@
+"""Runs one task of a Django project: the only thing that `reproq.child` is told of Django.
+
+The template calls `setup()` once and forks; each child hands the runner one payload (contract 4). Signals are Django's:
+`task_started` goes out by `send`, and a receiver that raises fails the attempt, as under Django's own backends;
+`task_finished` goes out by `send_robust` (which logs), so no receiver can turn a success into a failure, or hide why a
+task failed. It is sent for every attempt, since only the worker knows whether another one will follow.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import django
+from django.conf import settings
+from django.db import connections, reset_queries
+from django.tasks import Task, TaskContext, TaskResult, TaskResultStatus, task_backends
+from django.tasks.base import TaskError
+from django.tasks.exceptions import InvalidTaskBackend
+from django.tasks.signals import task_finished, task_started
+from django.utils import timezone
+from django.utils.module_loading import autodiscover_modules
+
+from reproq.child.run import Runner, failure_of
+from reproq.errors import BadReturn, InvalidArguments, UnknownTask
+from reproq.lifecycle import Failure, Kind, Success
+from reproq_django.arguments import normalised, refuse
+from reproq_django.backend import ReproqBackend
+from reproq_django.resolve import find_task
+from reproq_django.results import task_errors
+from reproq_django.task_class import altered
+
+logger = logging.getLogger(__name__)
+
+
+def setup() -> Runner:
+    """Import the project (its apps, and their `tasks` modules) and return what runs one payload.
+
+    Connections that the import opened are closed: a fork must never inherit one.
+    """
+    django.setup()
+    autodiscover_modules("tasks")
+    connections.close_all()
+    return run
+
+
+def run(message: dict[str, Any]) -> Success | Failure:
+    """Run the task that a payload names, and say how that ended. Leaves no connection and no query log behind."""
+    reset_queries()
+    try:
+        backend = _backend(message["backend"])
+        try:
+            task = find_task(message["task_path"], _task_aliases(backend), message["result_id"])
+        except UnknownTask as error:
+            return _failure(Kind.UNKNOWN_TASK, error)
+        return _attempt(_running_result(message, task), type(backend))
+    finally:
+        connections.close_all()
+
+
+def _backend(alias: str) -> Any:
+    try:
+        return task_backends[alias]
+    except InvalidTaskBackend:  # enqueued under an alias that this project has no more
+        return ReproqBackend(alias, {})
+
+
+def _task_aliases(backend: Any) -> Mapping[str, str]:
+    return backend.settled.task_aliases if isinstance(backend, ReproqBackend) else {}
+
+
+def _running_result(message: dict[str, Any], task: Task) -> TaskResult:
+    """The TaskResult of this attempt, from the payload alone: no query."""
+    now = timezone.now()
+    stored = altered(
+        task,
+        backend=message["backend"],
+        priority=message["priority"],
+        queue_name=message["queue_name"],
+        run_after=_moment(message["run_after"]),
+        max_attempts=message["max_attempts"],
+        timeout=message["timeout_seconds"],
+    )
+    return TaskResult(
+        task=stored,
+        id=message["result_id"],
+        status=TaskResultStatus.RUNNING,
+        enqueued_at=_moment(message["enqueued_at"]),
+        started_at=_moment(message["started_at"]) or now,
+        finished_at=None,
+        last_attempted_at=now,
+        args=message["args"],
+        kwargs=message["kwargs"],
+        backend=message["backend"],
+        errors=task_errors(message["errors"]),
+        worker_ids=list(message["worker_ids"]),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A payload's time as Django's settings want it: aware in UTC, or naive in the default time zone."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    if settings.USE_TZ:
+        return moment.astimezone(UTC)
+    return timezone.make_naive(moment, timezone.get_default_timezone())
+
+
+def _attempt(result: TaskResult, sender: type) -> Success | Failure:
+    try:
+        task_started.send(sender=sender, task_result=result)
+        returned = _call(result)
+    except BaseException as error:
+        return _failed(result, sender, Kind.EXCEPTION, error)
+    try:
+        value, text = _encoded(returned)
+    except BadReturn as error:
+        return _failed(result, sender, Kind.BAD_RETURN, error)
+    object.__setattr__(result, "_return_value", value)
+    _finish(result, sender, TaskResultStatus.SUCCESSFUL)
+    return Success(text)
+
+
+def _call(result: TaskResult) -> Any:
+    task = result.task
+    context = [TaskContext(task_result=result)] if task.takes_context else []
+    return task.call(*context, *result.args, **result.kwargs)
+
+
+def _encoded(returned: Any) -> tuple[Any, str]:
+    """The value as Django normalises it, and as JSON text: ASCII, so that every character can travel and be stored."""
+    said = "the task succeeded, but its return value cannot be stored, so the run has failed and is not run again"
+    try:
+        value = normalised(returned, "return_value")
+        return value, json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except Exception as error:
+        raise BadReturn(f"{said}: {_fault(returned, error)}") from error
+
+
+def _fault(returned: Any, error: Exception) -> str:
+    """What is wrong with a return value, and where in it."""
+    try:
+        refuse(returned, "return_value")
+    except InvalidArguments as fault:
+        return str(fault)
+    except Exception as second:  # a mapping of the project's that cannot be read, say
+        return f"{type(second).__name__}: {second}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _failed(result: TaskResult, sender: type, kind: Kind, error: BaseException) -> Failure:
+    """Called inside the except block, so that receivers (Django's log is one) find the exception."""
+    failure = _failure(kind, error)
+    result.errors.append(TaskError(exception_class_path=failure.exception_class, traceback=failure.traceback))
+    _finish(result, sender, TaskResultStatus.FAILED)
+    return failure
+
+
+def _finish(result: TaskResult, sender: type, status: TaskResultStatus) -> None:
+    object.__setattr__(result, "finished_at", timezone.now())
+    object.__setattr__(result, "status", status)
+    try:
+        task_finished.send_robust(sender=sender, task_result=result)
+    except BaseException:  # SystemExit in a receiver: send_robust lets that through
+        logger.exception("A receiver of task_finished ended itself; run %s stays %s", result.id, status)
+
+
+def _failure(kind: Kind, error: BaseException) -> Failure:
+    return replace(failure_of(error), kind=kind)

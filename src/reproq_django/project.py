@@ -1,0 +1,79 @@
+"""What the engine's command line asks of a Django project: its settings, its database, what the template imports.
+
+A project is found by `--settings`, by DJANGO_SETTINGS_MODULE, or by the manage.py of the working folder.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from psycopg import conninfo
+
+from reproq.cli.project import Project
+from reproq.errors import ConfigurationError
+from reproq_django.embedded import ensure_running
+
+SETUP: Final = "reproq_django.executor:setup"
+_MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
+
+
+def find(backend: str, settings_module: str | None) -> Project | None:
+    """The project around us, or None. Raises ConfigurationError for one that cannot be used, with the reason."""
+    module = choose_settings(settings_module)
+    return _read(backend, module) if module else None
+
+
+def choose_settings(settings_module: str | None) -> str | None:
+    """The settings module that Django will use from here on, None when there is none to be found."""
+    module = settings_module or os.environ.get("DJANGO_SETTINGS_MODULE") or _of_manage_py()
+    if module:
+        os.environ["DJANGO_SETTINGS_MODULE"] = module  # the template's processes import the same project
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.insert(0, here)  # as manage.py does; `reproq` is a program elsewhere
+    return module
+
+
+def _of_manage_py() -> str | None:
+    try:
+        found = _MANAGE_DEFAULT.search(Path("manage.py").read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found[1] if found else None
+
+
+def _read(backend: str, module: str) -> Project:
+    from django.core.exceptions import ImproperlyConfigured
+
+    from reproq_django import conf
+
+    try:
+        source = conf.options_source(backend)
+        database = conf.database_alias(backend)
+        dsn = database_address(database)
+    except (ImportError, ImproperlyConfigured) as error:
+        raise ConfigurationError(
+            f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
+        ) from error
+    return Project(source, dsn, SETUP)
+
+
+def database_address(alias: str) -> str:
+    """The address that Django uses for one alias, as libpq reads it: every value quoted, never pasted into a URL."""
+    from django.db import connections
+
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        raise ConfigurationError(
+            f"DATABASES[{alias!r}] is {connection.vendor}; Reproq needs PostgreSQL, name another alias in "
+            'TASKS[…]["OPTIONS"]["DATABASE"]'
+        )
+    ensure_running(connection.settings_dict)  # a worker becomes a sub-reaper later, and must not adopt the server
+    given = {name: value for name, value in connection.get_connection_params().items() if name not in _DJANGO_ONLY}
+    return conninfo.make_conninfo("", **given)
+
+
+_DJANGO_ONLY: Final = {"cursor_factory", "context", "prepare_threshold", "autocommit", "row_factory"}
+"""What Django passes to psycopg beside libpq's own parameters."""

@@ -1,0 +1,86 @@
+"""What the demo prints at its end: read through the ORM and Django's own TaskResult, as a project would."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count
+from django.tasks import default_task_backend
+
+from reproq.lifecycle import FINISHED
+from reproq_django.models import TaskRun
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MEASURE = "reproq_django.quickstart.tasks.measure_module"
+
+
+def newest_run_id() -> int:
+    """The id of the newest run, 0 when there is none."""
+    return TaskRun.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
+
+def unfinished(first_id: int) -> int:
+    """How many runs from this id on have not ended."""
+    return TaskRun.objects.filter(id__gte=first_id).exclude(status__in=FINISHED).count()
+
+
+def print_summary(out: "Console", first_id: int, seconds: float, twins: tuple[str, str]) -> None:
+    """Counts, the largest modules, the failures, and two runs of one spec."""
+    mine = TaskRun.objects.filter(id__gte=first_id)
+    counts = mine.order_by("status").values_list("status").annotate(Count("id"))
+    shown = ", ".join(f"{count} {status}" for status, count in counts)
+    out.print(f"\n{shown} in {seconds:.1f} s, every run in a process of its own\n")
+    _print_largest(out, mine)
+    _print_others(out, mine)
+    _print_twins(out, twins)
+
+
+def _print_largest(out: "Console", mine: Any) -> None:
+    from rich.table import Table
+
+    figures = [run.return_value for run in mine.filter(task_path=MEASURE, status="SUCCESSFUL").defer(None)]
+    distinct = {figure["module"]: figure for figure in figures}.values()
+    table = Table("module", "lines", "functions", "classes", "deepest", title="The ten largest modules", box=None)
+    for figure in sorted(distinct, key=lambda figure: -figure["lines"])[:10]:
+        table.add_row(*(str(figure[name]) for name in ("module", "lines", "functions", "classes", "deepest")))
+    out.print(table)
+
+
+def _print_others(out: "Console", mine: Any) -> None:
+    from rich.table import Table
+
+    table = Table("task", "status", "attempts", "what became of it", title="\nThe others", box=None)
+    for run in mine.exclude(task_path=MEASURE, status="SUCCESSFUL").order_by("id").defer(None):
+        last = run.errors[-1] if run.errors else {}
+        why = run.return_value if run.status == "SUCCESSFUL" else f"{last['kind']}: {last['message']}"
+        table.add_row(run.task_path.rpartition(".")[2], run.status, str(run.attempts), str(why))
+    out.print(table)
+
+
+def _print_twins(out: "Console", twins: tuple[str, str]) -> None:
+    ids = [int(twin.partition("-")[0]) for twin in twins]
+    hashes = set(TaskRun.objects.filter(id__in=ids).values_list("spec_hash", flat=True))
+    out.print(
+        f"\nRuns {ids[0]} and {ids[1]} are the same spec, enqueued twice: {len(hashes)} spec_hash, {hashes.pop()}"
+    )
+
+
+def print_replay(out: "Console", result_id: str, work_off: Callable[[], int]) -> int:
+    """Replay one run, run it, compare: the exit code is 0 when both returned the same."""
+    from django.db import connection, connections
+
+    from reproq.replay import Sameness, compare, replay
+    from reproq.store.insight import show_run
+
+    with connection.cursor() as cursor:
+        old, new = replay(cursor, run_id=int(result_id.partition("-")[0]))
+    connections.close_all()
+    out.print(f"\nRun {old} is replayed as run {new}:")
+    if code := work_off():
+        return code
+    with connection.cursor() as cursor:
+        comparison = compare(show_run(cursor, old), show_run(cursor, new))
+    value = default_task_backend.get_result(result_id).return_value
+    out.print(f"{comparison.sameness}: both returned {value}")
+    return 0 if comparison.sameness == Sameness.SAME else 3

@@ -1,0 +1,56 @@
+"""`ReproqTask`: Django's Task with our options as fields, and one way to make a Task that no backend validates."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from django.tasks import Task
+from django.utils.module_loading import import_string
+
+from reproq_django.task_options import NAMES, parsed_options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReproqTask(Task):
+    """A Task that may say `max_attempts`, `backoff` and `timeout` itself: as keywords of `@task` from Django 6.1 on,
+    and of `.using()` everywhere. A field that is None leaves the say to the function's `@options`, then the backend."""
+
+    max_attempts: Any = None
+    backoff: Any = None
+    timeout: Any = None
+
+    def __post_init__(self) -> None:
+        given = parsed_options(**{name: getattr(self, name) for name in NAMES})
+        for name in NAMES:
+            object.__setattr__(self, name, getattr(given, name))
+        Task.__post_init__(self)  # a slotted dataclass is a second class: super() would miss it
+
+    @classmethod
+    def _reconstruct(cls, kwargs: dict[str, Any]) -> Self:
+        """Unpickle. Django 6.0 cannot pickle a Task; from 6.1 on it names the function by its path, as here."""
+        func_path = kwargs["func"]
+        try:
+            kwargs["func"] = import_string(func_path).func
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"Expected {func_path!r} to point to a Task instance.") from error
+        return cls(**kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kwargs = {field.name: getattr(self, field.name) for field in fields(self)}
+        return self.__class__._reconstruct, (kwargs | {"func": self.module_path},)
+
+    def using(self, *, max_attempts: Any = None, backoff: Any = None, timeout: Any = None, **changes: Any) -> Self:
+        """A new Task with other defaults: Django's four, and `max_attempts`, `backoff`, `timeout` as in `@options`."""
+        given = {"max_attempts": max_attempts, "backoff": backoff, "timeout": timeout}
+        changed = Task.using(self, **changes)
+        return replace(changed, **{name: value for name, value in given.items() if value is not None})
+
+
+def altered(task: Task, **changes: Any) -> Task:
+    """A copy with other fields, not validated: a stored run stays readable and runnable when the settings change.
+
+    Names that the Task's class has no field for are left out.
+    """
+    copy = object.__new__(type(task))
+    for field in fields(task):
+        object.__setattr__(copy, field.name, changes.get(field.name, getattr(task, field.name)))
+    return copy

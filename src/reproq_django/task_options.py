@@ -1,0 +1,117 @@
+"""What a task may say of its own runs: `max_attempts`, `backoff`, `timeout`.
+
+`@options` goes under `@task` and sets one attribute of the function: it works on every Django, under every backend.
+What applies to a run: the Task's own field, else the function's, else the backend's OPTIONS, else the engine's default.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.tasks import Task
+from django.tasks.exceptions import InvalidTask
+
+from reproq import backoff as backoff_steps
+from reproq.config import KNOBS, duration
+
+ATTRIBUTE: Final = "reproq_options"
+NAMES: Final = ("max_attempts", "backoff", "timeout")
+MAX_BACKOFF_SECONDS: Final = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """Options as they are stored. `backoff` are the waits after failure 1, 2, …; `timeout` is seconds; None: unset."""
+
+    max_attempts: int | None = None
+    backoff: tuple[float, ...] | None = None
+    timeout: float | None = None
+
+
+def options(*, max_attempts: Any = None, backoff: Any = None, timeout: Any = None) -> Callable[[Any], Any]:
+    """Say how the runs of a task are retried and bounded; goes under `@task`.
+
+    `max_attempts` counts tries. `backoff` is the first wait of an exponential back-off (seconds, `"5s"` or a
+    timedelta), or a sequence of waits, the last of which repeats. `timeout` is what one try may take.
+    Raises InvalidTask for a value outside its bounds.
+    """
+    given = parsed_options(max_attempts=max_attempts, backoff=backoff, timeout=timeout)
+
+    def decorate(function: Any) -> Any:
+        if isinstance(function, Task):
+            raise InvalidTask(
+                f"@options stands above @task on {function.module_path}; write it below, on the function."
+            )
+        setattr(function, ATTRIBUTE, given)
+        return function
+
+    return decorate
+
+
+def parsed_options(**values: Any) -> TaskOptions:
+    """Values as people write them, in their stored form. Raises InvalidTask, naming option, value and bound."""
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return TaskOptions(**{name: parse_option(name, value) for name, value in given.items()})
+    except ValueError as error:
+        raise InvalidTask(str(error)) from None
+
+
+def parse_option(name: str, value: Any) -> Any:
+    """One value in its stored form. Raises ValueError, naming option, value and bound."""
+    if name == "backoff":
+        return _parse_backoff(value)
+    knob = KNOBS[name]
+    try:
+        parsed = knob.parse(value)
+    except ValueError as error:
+        raise ValueError(f"{name} = {value!r} {error}") from None
+    low, high = knob.bounds or (0, float("inf"))
+    if not low <= parsed <= high:
+        raise ValueError(f"{name} = {value!r} is outside {low:g} to {high:g} {knob.unit}".rstrip())
+    return parsed
+
+
+def _parse_backoff(value: Any) -> tuple[float, ...]:
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    waits = list(value) if is_sequence else [value]
+    if not 1 <= len(waits) <= backoff_steps.MAX_STEPS:
+        raise ValueError(f"backoff has {len(waits)} waits; give 1 to {backoff_steps.MAX_STEPS} of them")
+    steps = tuple(_parse_wait(wait, value) for wait in waits)
+    return steps if is_sequence else backoff_steps.exponential(steps[0])
+
+
+def _parse_wait(wait: Any, value: Any) -> float:
+    try:
+        seconds = duration(wait)
+    except ValueError as error:
+        raise ValueError(f"backoff = {value!r}: {wait!r} {error}") from None
+    if not 0 <= seconds <= MAX_BACKOFF_SECONDS:
+        raise ValueError(f"backoff = {value!r} is outside 0 to {MAX_BACKOFF_SECONDS:g} s")
+    return seconds
+
+
+def unstated(function: Any, defaults: TaskOptions) -> TaskOptions:
+    """What applies to a Task of this function whose own fields say nothing."""
+    own = getattr(function, ATTRIBUTE, None) or TaskOptions()
+    return TaskOptions(*(_first(getattr(own, name), getattr(defaults, name)) for name in NAMES))
+
+
+def effective(task: Task, defaults: TaskOptions) -> TaskOptions:
+    """What applies to a run of this Task."""
+    rest = unstated(task.func, defaults)
+    return TaskOptions(*(_first(getattr(task, name, None), getattr(rest, name)) for name in NAMES))
+
+
+def stated(applied: TaskOptions, function: Any, defaults: TaskOptions) -> dict[str, Any]:
+    """The fields of a Task that make `applied` apply; None wherever it would apply without the field."""
+    rest = unstated(function, defaults)
+    fields = {}
+    for name in NAMES:
+        value = getattr(applied, name)
+        fields[name] = None if value == getattr(rest, name) else value
+    return fields
+
+
+def _first(value: Any, other: Any) -> Any:
+    return other if value is None else value

@@ -1,0 +1,10 @@
+"""A small project, as a user has one. A broken variant is chosen by PROJECT_FLAW."""
+
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS as _APPS
+
+INSTALLED_APPS = [*_APPS, "tests.acceptance.project"]
+if os.environ.get("PROJECT_FLAW"):
+    INSTALLED_APPS.append("tests.acceptance.flawed")

@@ -1,0 +1,71 @@
+"""Tasks that end in every way."""
+
+import os
+import subprocess
+import sys
+import time
+
+from django.db import connection
+from django.tasks import task
+
+from reproq_django import options
+
+
+@task
+def add(first: int, second: int) -> int:
+    return first + second
+
+
+@task
+def backend_pid() -> int:
+    """The server process behind this run's own connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+
+@task
+def interpreter() -> list[str]:
+    return [sys.executable, os.environ.get("PYTHONHASHSEED", "")]
+
+
+@task
+@options(max_attempts=2, backoff=0.05)
+def fail(words: str) -> None:
+    raise ValueError(words)
+
+
+@task
+def sleep(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
+@task
+@options(backoff=0.05)
+def sleep_with_descendants(folder: str, seconds: float) -> str:
+    """Starts a grandchild, and one that left the session, writes all pids, and sleeps."""
+    same_session = subprocess.Popen(["sleep", "600"])
+    own_session = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    pids = f"{os.getpid()} {same_session.pid} {own_session.pid} {os.getppid()}"
+    with open(os.path.join(folder, f"pids-{os.getpid()}.part"), "w") as file:
+        file.write(pids)
+    os.rename(file.name, file.name.removesuffix(".part"))
+    if not os.path.exists(os.path.join(folder, "let-go")):
+        time.sleep(seconds)
+    return "slept"
+
+
+@task
+@options(max_attempts=3, backoff=0.05)
+def return_and_count(folder: str, what: str) -> object:
+    """Returns a value that is hard to store, and leaves a mark each time that it runs."""
+    with open(os.path.join(folder, "ran"), "a") as file:
+        file.write("x")
+    values = {
+        "zero": "a\0b",
+        "nan": float("nan"),
+        "surrogate": "a\ud800b",
+        "large": "x" * (10 * 1024 * 1024),
+    }
+    return values[what]

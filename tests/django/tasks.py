@@ -1,0 +1,54 @@
+"""The tasks of a made-up project, as a project would write them."""
+
+from django.tasks import TaskContext, task
+
+from reproq_django import options
+
+
+@task
+def add(left, right=0):
+    return left + right
+
+
+@task()
+def echo(*args, **kwargs):
+    return {"args": args, "kwargs": kwargs}
+
+
+@task
+async def add_async(left, right):
+    return left + right
+
+
+@task(takes_context=True)
+def look_around(context: TaskContext, *expected):
+    result = context.task_result
+    return {"id": result.id, "attempt": context.attempt, "status": result.status, "expected": expected}
+
+
+@task
+def fail(message="no luck"):
+    raise ValueError(message)
+
+
+@task
+def leave():
+    raise SystemExit(3)
+
+
+@task
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@task
+@options(max_attempts=5, backoff="2s", timeout="1m")
+def patient():
+    return None
+
+
+def plain_function():
+    return "no task"
+
+
+renamed_name = add  # found here, lives at `.add`

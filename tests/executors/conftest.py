@@ -1,0 +1,87 @@
+"""The executors under test, each with what it can do; the worker's one preparation, becoming a sub-reaper."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reproq.child.kernel import become_subreaper
+from reproq.executors import Executor
+from reproq.executors.environment import template_environment
+from reproq.executors.fork import ForkExecutor
+from reproq.executors.mock import MockExecutor
+from tests.executors.driver import Driver
+
+HERE = Path(__file__).parent
+SOURCES = HERE.parent.parent / "src"
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an executor can do; it only gets the tests that this allows."""
+
+    name: str
+    runs_tasks: bool = True  # mock runs none
+    fresh_process: bool = True  # pool gives one process to many runs
+
+
+EXECUTORS = [Features("fork"), Features("mock", runs_tasks=False, fresh_process=False)]
+GRACE_SECONDS = 0.3
+
+
+def environment(**extra: str) -> dict[str, str]:
+    base = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(SOURCES), str(HERE)]), **extra}
+    return template_environment(base)
+
+
+def make_fork(setup: str = "tasks:setup", *, extra: dict[str, str] | None = None, **options: Any) -> ForkExecutor:
+    options = {"kill_grace_seconds": GRACE_SECONDS, "timeout_seconds": 60.0} | options
+    return ForkExecutor(setup, environment=environment(**(extra or {})), **options)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _subreaper() -> None:
+    become_subreaper()
+
+
+def _drivers(features: Features) -> Iterator[Driver]:
+    executor: Executor = make_fork() if features.name == "fork" else MockExecutor(0.02)
+    driver = Driver(executor)
+    driver.wait_ready()
+    yield driver
+    driver.close()
+
+
+@pytest.fixture(scope="module", params=EXECUTORS, ids=lambda features: features.name)
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """Every executor in turn, one for all tests of a module: the end of one run must never matter to the next."""
+    yield from _drivers(request.param)
+
+
+@pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.runs_tasks], ids=lambda features: features.name)
+def tasks(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """The same, of the executors that run tasks."""
+    yield from _drivers(request.param)
+
+
+@pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.fresh_process], ids=lambda features: features.name)
+def fresh(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """The same, of the executors that give every run a process of its own."""
+    yield from _drivers(request.param)
+
+
+@pytest.fixture
+def fork() -> Iterator[Callable[..., Driver]]:
+    """Makes drivers of fork executors with options of their own, and closes them."""
+    made: list[Driver] = []
+
+    def make(setup: str = "tasks:setup", **options: Any) -> Driver:
+        made.append(Driver(make_fork(setup, **options)))
+        return made[-1]
+
+    yield make
+    for driver in made:
+        driver.close()

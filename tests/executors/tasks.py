@@ -1,0 +1,300 @@
+"""The tasks of the conformance suite: plain functions of a plain module, and the setup functions that serve them.
+
+It is imported inside the template, never by the tests.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from reproq.child.reply import encode_return
+from reproq.child.run import Runner
+from reproq.lifecycle import Failure, Success
+
+state: list[str] = []
+
+
+def setup() -> Runner:
+    """Import nothing more, and resolve task paths in this module."""
+    return run
+
+
+def setup_that_fails() -> Runner:
+    importlib.import_module("a_module_that_nobody_has_written")
+    return run
+
+
+def setup_that_dies() -> Runner:
+    print("about to die while importing", flush=True)
+    os.abort()
+
+
+def setup_with_a_thread() -> Runner:
+    threading.Thread(target=time.sleep, args=(600,), name="metrics-flusher", daemon=True).start()
+    return run
+
+
+def setup_that_prints() -> Runner:
+    print("loading 17 plug-ins")
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    return run
+
+
+def setup_that_fails_the_second_time() -> Runner:
+    marker = os.environ["REPROQ_TEST_MARKER"]
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        raise RuntimeError("the second import fails") from None
+    return run
+
+
+def setup_that_hangs() -> Runner:
+    time.sleep(600)
+    return run
+
+
+def run(message: dict[str, Any]) -> Success | Failure:
+    task: Callable[..., object] = globals()[message["task_path"].rpartition(".")[2]]
+    return encode_return(task(*message["args"], **message["kwargs"]))
+
+
+def echo(*args: object, **kwargs: object) -> object:
+    return [list(args), kwargs] if kwargs or len(args) != 1 else args[0]
+
+
+def returns(what: str) -> object:
+    """Values that a JSON text of arguments cannot hold."""
+    values: dict[str, Callable[[], object]] = {
+        "nan": lambda: [1, float("nan")],
+        "object": object,
+        "nul": lambda: "a\0b",
+        "surrogate": lambda: "a\ud800b",
+        "large": lambda: "x" * 500_000,
+        "10MiB": lambda: "x" * (10 << 20),
+        "deep": lambda: json.loads("[" * 400 + "]" * 400),
+        "too deep": lambda: json.loads("[" * 900 + "]" * 900),
+        "long integer": lambda: 10**4200,
+        "too long integer": lambda: 10**5000,
+        "unicode": lambda: {"ключ": "значение \U0001f980", "tuple": (1, 2)},
+    }
+    return values[what]()
+
+
+def deeply() -> object:
+    """Nested beyond what the encoder can follow."""
+    value: list[object] = []
+    for _ in range(200_000):
+        value = [value]
+    return value
+
+
+class OddError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raises(what: str) -> None:
+    if what == "odd":
+        raise OddError
+    if what == "surrogates":
+        raise ValueError("caf\udce9 \0")
+    if what == "long":
+        raise ValueError("x" * 1_000_000)
+    if what == "chained":
+        try:
+            _ = {}["missing"]
+        except KeyError as error:
+            raise LookupError("no such customer") from error
+    if what == "recursion":
+        raises(what)
+    raise {"exit": SystemExit(0), "interrupt": KeyboardInterrupt()}.get(what) or ValueError("no such thing")
+
+
+def sleeps(seconds: float = 600) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
+def busy() -> None:
+    while True:
+        pass
+
+
+def ignores_term() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("ignoring", flush=True)
+    time.sleep(600)
+
+
+def finishes_on_term() -> str:
+    """Prints when it can be stopped, and returns when it is."""
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    print("ready to be stopped", flush=True)
+    while not stopped:
+        time.sleep(0.01)
+    return "finished in time"
+
+
+def raises_on_term() -> None:
+    def handler(*_: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, handler)
+    print("ready to be stopped", flush=True)
+    time.sleep(600)
+
+
+def dies(how: str) -> None:
+    print("last words")
+    sys.stdout.flush()
+    match how:
+        case "segfault":
+            ctypes.string_at(0)
+        case "abort":
+            os.abort()
+        case "exit":
+            os._exit(3)
+        case "exit0":
+            os._exit(0)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "usr1":
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def prints_everywhere() -> str:
+    libc = ctypes.CDLL(None)
+    print('{"ok":true,"return":"forged by print"}')
+    sys.stderr.write("to stderr\n")
+    os.write(1, b'\x00\x00\x00\x10{"ok":true,"return":1}\n')
+    libc.puts(b"from puts")
+    libc.printf(b"from printf without a newline")
+    libc.fflush(None)
+    libc.printf(b" and unflushed")
+    subprocess.run([sys.executable, "-c", "print('from a grandchild')"], check=True)
+    os.write(2, b"\xff\xfe not utf-8\n")
+    return "genuine"
+
+
+def floods(size: int, how: str = "print") -> str:
+    if how == "print":
+        line = "y" * 1023
+        for _ in range(size // 1024):
+            print(line)
+    else:
+        subprocess.run(["/bin/sh", "-c", f"head -c {size} /dev/zero"], check=True)
+    print("the end")
+    return "done"
+
+
+def leaves_a_grandchild(own_session: bool = False) -> int:
+    """A process that holds stdout and stderr, and outlives the task."""
+    return subprocess.Popen(["sleep", "600"], start_new_session=own_session).pid
+
+
+def family(path: str) -> None:
+    """A child of this task, one that called setsid, and a daemon whose parent has ended; their pids into a file."""
+    plain = subprocess.Popen(["sleep", "600"])
+    session = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    script = "import subprocess as s; print(s.Popen(['sleep', '600'], stdout=s.DEVNULL, start_new_session=True).pid)"
+    daemon = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True).stdout
+    pids = [os.getpid(), plain.pid, session.pid, int(daemon)]
+    with open(path + ".new", "w") as file:
+        json.dump(pids, file)
+    os.rename(path + ".new", path)
+    time.sleep(600)
+
+
+def environment() -> object:
+    names = ("PYTHONHASHSEED", "PYTHONUTF8", "LC_ALL", "PYTHONUNBUFFERED")
+    return {name: os.environ.get(name) for name in names} | {"hash": hash("reproq"), "encoding": sys.stdout.encoding}
+
+
+def draws() -> list[float]:
+    return [random.random() for _ in range(5)]
+
+
+def remembers(what: str) -> list[str]:
+    state.append(what)
+    return list(state)
+
+
+def descriptors() -> dict[str, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+    return found
+
+
+def garbage(first: int, last: int) -> str:
+    for number in range(first, last):
+        try:
+            os.write(number, b"\xff" * 64)
+        except OSError:
+            continue
+    return "wrote"
+
+
+def garbage_everywhere() -> str:
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.write(int(name), b"\xff" * 64)
+            except OSError:
+                continue
+    time.sleep(600)
+    return "unreachable"
+
+
+def closes_everything() -> str:
+    os.closerange(3, 4096)
+    return "nobody hears this"
+
+
+def forks() -> str:
+    """A careless fork: both processes return from the task."""
+    return "parent" if os.fork() else "copy"
+
+
+def process_facts() -> dict[str, object]:
+    with open("/proc/self/status") as file:
+        status = dict(line.split(":", 1) for line in file)
+    with open("/proc/self/oom_score_adj") as file:
+        score = int(file.read())
+    return {
+        "leads a session": os.getsid(0) == os.getpid(),
+        "oom score": score,
+        "blocked": int(status["SigBlk"], 16),
+        "ignored": int(status["SigIgn"], 16) & ~(3 << 31),  # 32 and 33 belong to the C library
+        "stdin": os.readlink("/proc/self/fd/0"),
+        "sigint": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+        "line buffered": sys.stdout.line_buffering,
+        "threads": len(os.listdir("/proc/self/task")),
+        "parent": os.getppid(),
+    }
+
+
+def reads_a_socket() -> str:
+    """A write to a broken socket raises, as in any Python program; SIGPIPE does not kill."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    try:
+        ours.send(b"x")
+    except BrokenPipeError:
+        return "BrokenPipeError"
+    return "sent"

@@ -1,0 +1,109 @@
+"""How a process ended is told apart, and nothing outlasts its timeout."""
+
+import os
+import time
+
+import pytest
+
+from reproq.lifecycle import Failure, Kind, Release, Success
+from tests.executors.driver import Driver, payload
+
+
+def failure_of(outcome: object) -> Failure:
+    assert isinstance(outcome, Failure), outcome
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("segfault", "killed by SIGSEGV (Segmentation fault) before it replied"),
+        ("abort", "killed by SIGABRT (Aborted) before it replied"),
+        ("exit", "exited with code 3 before it replied"),
+        ("kill", "killed by SIGKILL (Killed) before it replied (out of memory? see dmesg)"),
+        ("usr1", "killed by SIGUSR1"),
+    ],
+)
+def test_each_way_to_die_is_told_apart(tasks: Driver, how: str, text: str) -> None:
+    failure = failure_of(tasks.run("dies", f'["{how}"]').outcome)
+    assert (failure.kind, failure.exception_class) == (Kind.CHILD_DIED, "reproq.errors.ChildDied")
+    assert text in failure.message
+    assert failure.message.endswith("the last it printed:\nlast words")
+
+
+def test_an_exit_without_a_reply_breaks_the_protocol(tasks: Driver) -> None:
+    failure = failure_of(tasks.run("dies", '["exit0"]').outcome)
+    assert (failure.kind, failure.exception_class) == (Kind.BAD_REPLY, "reproq.errors.BadReply")
+    assert "exited with code 0 without a reply" in failure.message
+
+
+@pytest.mark.parametrize(("task", "seconds"), [("sleeps", 0.2), ("busy", 0.2), ("ignores_term", 0.3)])
+def test_a_run_past_its_timeout_is_killed(tasks: Driver, task: str, seconds: float) -> None:
+    ended = tasks.run(task, timeout_seconds=seconds)
+    failure = failure_of(ended.outcome)
+    assert (failure.kind, failure.exception_class) == (Kind.TIMEOUT, "reproq.errors.RunTimedOut")
+    assert f"its timeout of {seconds:g} seconds" in failure.message
+    assert ended.started_s is not None
+    assert seconds <= ended.ended_s - ended.started_s < seconds + 3
+
+
+def test_a_success_within_the_grace_is_not_thrown_away(tasks: Driver) -> None:
+    key = tasks.submit(payload("tasks.finishes_on_term", timeout_seconds=0.5))
+    assert tasks.wait(key)[0].outcome == Success('"finished in time"')
+
+
+def test_a_failure_that_term_has_made_is_told_as_the_timeout(tasks: Driver) -> None:
+    key = tasks.submit(payload("tasks.raises_on_term", timeout_seconds=0.5))
+    assert failure_of(tasks.wait(key)[0].outcome).kind == Kind.TIMEOUT
+
+
+def test_a_run_can_be_stopped_while_it_runs(tasks: Driver, tmp_path: os.PathLike[str]) -> None:
+    file = os.path.join(tmp_path, "pids")
+    key = tasks.submit(payload("tasks.family", f'["{file}"]'))
+    tasks.until(lambda: os.path.exists(file))
+    tasks.executor.stop(key, Release("drain", started=True))
+    assert tasks.wait(key)[0].outcome == Release("drain", started=True)
+
+
+def test_a_grandchild_that_holds_the_pipes_does_not_delay_the_end(tasks: Driver) -> None:
+    before = time.monotonic()
+    assert isinstance(tasks.run("leaves_a_grandchild").outcome, Success)
+    assert time.monotonic() - before < 5
+
+
+def test_the_group_of_a_run_dies_with_it(tasks: Driver) -> None:
+    outcome = tasks.run("leaves_a_grandchild").outcome
+    assert isinstance(outcome, Success)
+    tasks.until(lambda: not os.path.exists(f"/proc/{outcome.return_json}"), 3)
+
+
+@pytest.mark.parametrize("last", [64])
+def test_garbage_in_low_descriptors_harms_nobody(tasks: Driver, last: int) -> None:
+    assert tasks.run("garbage", f"[3,{last}]").outcome == Success('"wrote"')
+
+
+def test_garbage_in_every_descriptor_ends_only_this_run(tasks: Driver) -> None:
+    neighbour = tasks.submit(payload("tasks.sleeps", "[0.5]"))
+    failure = failure_of(tasks.run("garbage_everywhere").outcome)
+    assert failure.kind == Kind.BAD_REPLY
+    assert "4294967295 bytes, over the bound" in failure.message
+    assert tasks.wait(neighbour)[0].outcome == Success('"slept"')
+
+
+def test_a_task_that_closes_every_descriptor_is_a_dead_child(tasks: Driver) -> None:
+    failure = failure_of(tasks.run("closes_everything").outcome)
+    assert failure.kind == Kind.CHILD_DIED
+    assert "code 70" in failure.message
+    assert "Bad file descriptor" in failure.message
+
+
+def test_only_the_first_process_answers_when_a_task_forks(tasks: Driver) -> None:
+    assert tasks.run("forks").outcome == Success('"parent"')
+
+
+def test_two_hundred_runs_leak_no_descriptor(tasks: Driver) -> None:
+    tasks.wait(*[tasks.submit(payload("tasks.echo", "[1]")) for _ in range(8)])
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(25):
+        tasks.wait(*[tasks.submit(payload("tasks.echo", "[1]")) for _ in range(8)])
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,282 @@
+"""The template of the fork executor: its import, its warnings, its death, and that nothing outlives its worker."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reproq.errors import ConfigurationError
+from reproq.executors.fork import ForkExecutor
+from reproq.lifecycle import Release, Success
+from tests.executors.conftest import HERE, SOURCES
+from tests.executors.driver import Driver, payload
+
+Make = Callable[..., Driver]
+
+
+def template_of(driver: Driver) -> int:
+    assert isinstance(driver.executor, ForkExecutor)
+    assert driver.executor.template_pid is not None
+    return driver.executor.template_pid
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: neither gone nor a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def is_gone(pid: int) -> bool:
+    """Whether not even a zombie is left."""
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def test_runs_wait_for_the_template_to_be_ready(fork: Make) -> None:
+    driver = fork()
+    assert not driver.executor.ready
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert driver.executor.ready
+
+
+def test_a_run_stopped_before_the_template_is_ready_never_starts(fork: Make) -> None:
+    driver = fork()
+    key = driver.submit(payload("tasks.echo", "[1]"))
+    driver.executor.stop(key, Release("drain", started=False))
+    ended = driver.wait(key)[0]
+    assert (ended.outcome, ended.started_s) == (Release("drain", started=False), None)
+
+
+def test_a_run_stopped_right_after_it_was_submitted_never_starts(fork: Make) -> None:
+    driver = fork()
+    driver.wait_ready()
+    key = driver.submit(payload("tasks.echo", "[1]"))
+    driver.executor.stop(key, Release("drain", started=False))
+    ended = driver.wait(key)[0]
+    assert (ended.outcome, ended.started_s) == (Release("drain", started=False), None)
+    assert driver.run("echo", "[2]").outcome == Success("2")
+
+
+def test_a_thread_started_by_the_import_is_a_warning_that_names_it(fork: Make) -> None:
+    driver = fork("tasks:setup_with_a_thread")
+    driver.wait_ready()
+    assert len(driver.notices) == 1
+    assert "started 1 thread(s): metrics-flusher (Thread)" in driver.notices[0]
+    assert "a lock that one of them holds at that moment stays locked" in driver.notices[0]
+    assert driver.run("echo", "[1]").outcome == Success("1")
+
+
+def test_what_the_import_prints_is_a_notice_and_no_runs_output(fork: Make) -> None:
+    driver = fork("tasks:setup_that_prints")
+    driver.wait_ready()
+    assert driver.notices == ["the project printed while it was imported: loading 17 plug-ins"]
+    assert driver.run("echo", "[1]").output.bytes_total == 0
+
+
+def test_children_get_default_signals_back_whatever_the_import_has_set(fork: Make) -> None:
+    outcome = fork("tasks:setup_that_prints").run("process_facts").outcome
+    assert isinstance(outcome, Success)
+    assert json.loads(outcome.return_json)["ignored"] == (1 << 12) | (1 << 24)
+
+
+@pytest.mark.parametrize(
+    ("setup", "words"),
+    [
+        ("tasks:setup_that_fails", "No module named 'a_module_that_nobody_has_written'"),
+        ("tasks:nothing", "has no attribute 'nothing'"),
+        ("no_such_module:setup", "No module named 'no_such_module'"),
+        ("tasks:state", "is not callable"),
+        ("tasks:setup_that_dies", "killed by SIGABRT (Aborted); the last it printed:\nabout to die while importing"),
+    ],
+)
+def test_a_project_that_cannot_be_imported_is_a_configuration_error(fork: Make, setup: str, words: str) -> None:
+    driver = fork(setup)
+    with pytest.raises(ConfigurationError) as caught:
+        driver.until(lambda: driver.executor.ready)
+    assert f"the template could not be prepared by {setup}:" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_an_import_that_hangs_is_a_configuration_error(fork: Make) -> None:
+    driver = fork("tasks:setup_that_hangs", import_timeout_seconds=0.5)
+    with pytest.raises(ConfigurationError, match=r"did not import the project within 0\.5 s"):
+        driver.until(lambda: driver.executor.ready)
+
+
+def test_an_interpreter_that_is_not_there_is_a_configuration_error(fork: Make) -> None:
+    driver = fork(python="/no/such/python")
+    with pytest.raises(ConfigurationError, match="/no/such/python cannot be started"):
+        _ = driver.executor.ready
+
+
+def test_a_killed_template_gives_its_runs_back_and_another_one_serves_the_next(fork: Make, tmp_path: Path) -> None:
+    driver = fork()
+    driver.wait_ready()
+    file = tmp_path / "pids"
+    keys = [driver.submit(payload("tasks.family", f'["{file}"]')), driver.submit(payload("tasks.ignores_term"))]
+    driver.until(file.exists)
+    dead = template_of(driver)
+    os.kill(dead, signal.SIGKILL)
+    for ended in driver.wait(*keys):
+        assert isinstance(ended.outcome, Release)
+        assert ended.outcome.started
+        assert ended.outcome.reason.startswith("the template died: it was killed by SIGKILL")
+    driver.until(lambda: any("2 of its runs were under way" in notice for notice in driver.notices))
+    family = json.loads(file.read_text())
+    driver.until(lambda: all(is_gone(pid) for pid in [dead, *family]), 2)
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert template_of(driver) != dead
+
+
+def test_a_run_asked_for_while_the_template_dies_is_given_back_as_not_started(fork: Make) -> None:
+    driver = fork()
+    driver.wait_ready()
+    os.kill(template_of(driver), signal.SIGSTOP)
+    key = driver.submit(payload("tasks.echo", "[1]"))
+    os.kill(template_of(driver), signal.SIGKILL)
+    ended = driver.wait(key)[0]
+    assert isinstance(ended.outcome, Release)
+    assert not ended.outcome.started
+    assert ended.started_s is None
+
+
+def test_a_template_that_answers_no_more_is_killed(fork: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproq.executors.template.ANSWER_SECONDS", 0.4)
+    driver = fork()
+    driver.wait_ready()
+    os.kill(template_of(driver), signal.SIGSTOP)
+    ended = driver.wait(driver.submit(payload("tasks.echo", "[1]")))[0]
+    assert isinstance(ended.outcome, Release)
+    assert not ended.outcome.started
+    assert "it did not answer within 0.4 s" in ended.outcome.reason
+
+
+def test_a_template_survives_what_a_flood_of_runs_asks_of_it(fork: Make) -> None:
+    driver = fork()
+    keys = [driver.submit(payload("tasks.echo", "[1]", run_id=number)) for number in range(300)]
+    assert {ended.outcome for ended in driver.wait(*keys)} == {Success("1")}
+
+
+def test_a_reply_counts_although_the_template_died(fork: Make) -> None:
+    driver = fork()
+    driver.wait_ready()
+    key = driver.submit(payload("tasks.sleeps", "[0.3]"))
+    driver.until(lambda: driver.executor.deadline() is not None)
+    driver.step(0.1)
+    os.kill(template_of(driver), signal.SIGSTOP)
+    time.sleep(0.6)  # nothing to step for: the child replies and ends while nobody can reap it
+    os.kill(template_of(driver), signal.SIGKILL)
+    assert driver.wait(key)[0].outcome == Success('"slept"')
+
+
+def test_a_template_that_fails_later_is_a_notice_and_tried_again(fork: Make, tmp_path: Path) -> None:
+    marker = tmp_path / "imported"
+    driver = fork("tasks:setup_that_fails_the_second_time", extra={"REPROQ_TEST_MARKER": str(marker)})
+    driver.wait_ready()
+    os.kill(template_of(driver), signal.SIGKILL)
+    driver.until(lambda: any("RuntimeError: the second import fails" in notice for notice in driver.notices))
+    assert not driver.executor.ready
+    marker.unlink()
+    assert driver.run("echo", "[1]").outcome == Success("1")
+
+
+def test_term_and_interrupt_do_not_reach_the_template(fork: Make) -> None:
+    driver = fork()
+    driver.wait_ready()
+    template = template_of(driver)
+    assert os.getsid(template) == template != os.getsid(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(template, number)
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert template_of(driver) == template
+
+
+def test_orphans_of_ended_runs_leave_no_zombie(fork: Make) -> None:
+    driver = fork()
+    outcome = driver.run("leaves_a_grandchild", "[true]").outcome
+    assert isinstance(outcome, Success)
+    orphan = int(outcome.return_json)
+    assert alive(orphan)
+    os.kill(orphan, signal.SIGKILL)
+    driver.until(lambda: is_gone(orphan), 3)
+
+
+def test_closing_kills_all_that_runs_and_says_so(fork: Make, tmp_path: Path) -> None:
+    driver = fork()
+    file = tmp_path / "pids"
+    key = driver.submit(payload("tasks.family", f'["{file}"]'))
+    driver.until(file.exists)
+    template = template_of(driver)
+    driver.executor.close()
+    driver.executor.close()
+    (ended,) = driver.executor.take_ended()
+    assert (ended.key, ended.outcome) == (key, Release("the executor was closed", started=True))
+    assert all(is_gone(pid) for pid in [template, *json.loads(file.read_text())])
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", int, list[int]]]:
+    """A worker-like process with one run under way: itself, its template, the run's family."""
+    file = tmp_path / "pids"
+    paths = os.pathsep.join([str(SOURCES), str(HERE.parent.parent), str(HERE)])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "tests.executors.worker", str(file)]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, cwd="/") as process:
+        assert process.stdout is not None
+        template = int(process.stdout.readline())
+        family = json.loads(file.read_text())
+        yield process, template, family
+        for pid in [process.pid, template, *family]:
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def wait_until_dead(pids: list[int], seconds: float) -> list[int]:
+    """Those of `pids` that still live after at most `seconds`."""
+    end = time.monotonic() + seconds
+    while (left := [pid for pid in pids if alive(pid)]) and time.monotonic() < end:
+        time.sleep(0.01)
+    return left
+
+
+@pytest.mark.lesson("children-that-survive-a-killed-worker")
+def test_nothing_survives_a_killed_worker(worker: tuple["subprocess.Popen[str]", int, list[int]]) -> None:
+    process, template, family = worker
+    assert all(alive(pid) for pid in [template, *family])
+    process.kill()
+    assert wait_until_dead([process.pid, template, *family], 1) == []
+
+
+@pytest.mark.lesson("children-that-survive-a-killed-worker")
+def test_children_do_not_survive_worker_and_template_killed_together(
+    worker: tuple["subprocess.Popen[str]", int, list[int]],
+) -> None:
+    process, template, family = worker
+    os.kill(process.pid, signal.SIGSTOP)
+    os.kill(template, signal.SIGKILL)
+    process.kill()
+    assert wait_until_dead([process.pid, template, family[0]], 1) == []
+
+
+def test_a_worker_without_descriptors_gives_runs_back_and_goes_on(fork: Make) -> None:
+    driver = fork()
+    driver.wait_ready()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    try:
+        for extra in range(1, 9):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + extra, limits[1]))
+            for ended in driver.wait(*[driver.submit(payload("tasks.echo", "[1]")) for _ in range(4)]):
+                assert ended.outcome == Success("1") or isinstance(ended.outcome, Release)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert driver.notices == []

@@ -1,0 +1,152 @@
+"""A worker that is stepped by hand: the real loop and the real SQL, an executor whose runs end when the test says so,
+and one clock for both, which stands still until the test moves it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from selectors import BaseSelector
+from typing import Any
+
+import psycopg
+import pytest
+
+from reproq.config import Config
+from reproq.executors import Ended, Key
+from reproq.lifecycle import Outcome, Success
+from reproq.spec import make_spec
+from reproq.store.db import Database
+from reproq.store.runs import NewRun, enqueue
+from reproq.store.thread import DirectStore
+from reproq.store.workers import WorkerRow
+from reproq.telemetry.events import Event, Telemetry
+from reproq.wire import Payload
+from reproq.worker.loop import Worker
+
+
+class Clock:
+    """The database's clock and CLOCK_MONOTONIC, moved together."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class HandExecutor:
+    """Runs end when the test ends them; `stopped` holds what the loop asked to stop, and why."""
+
+    def __init__(self) -> None:
+        self.payloads: dict[Key, Payload] = {}
+        self.stopped: dict[Key, Outcome] = {}
+        self.is_ready = True
+        self._ended: list[Ended] = []
+
+    def start(self, selector: BaseSelector) -> None: ...
+
+    @property
+    def ready(self) -> bool:
+        return self.is_ready
+
+    @property
+    def running(self) -> int:
+        return len(self.payloads)
+
+    def submit(self, key: Key, payload: Payload) -> None:
+        self.payloads[key] = payload
+
+    def stop(self, key: Key, outcome: Outcome) -> None:
+        self.stopped[key] = outcome
+
+    def end(self, key: Key, outcome: Outcome | None = None, at: float = 0.0) -> None:
+        del self.payloads[key]
+        self._ended.append(Ended(key, outcome or Success("null"), at, at))
+
+    def end_all(self) -> None:
+        for key in list(self.payloads):
+            self.end(key)
+
+    def deadline(self) -> float | None:
+        return None
+
+    def tick(self) -> None: ...
+
+    def take_ended(self) -> list[Ended]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def take_notices(self) -> list[str]:
+        return []
+
+    def close(self) -> None: ...
+
+
+class Bench:
+    """Everything a test of the loop needs, over one database."""
+
+    def __init__(self, dsn: str, pg: psycopg.Connection) -> None:
+        self.clock = Clock()
+        self.pg = pg
+        self._dsn = dsn
+        self._workers: list[Worker] = []
+        self._stores: list[DirectStore] = []
+
+    def worker(self, name: str = "w1", **options: Any) -> tuple[Worker, HandExecutor, list[Event]]:
+        """A worker with its own connection; returns its executor and its events, too."""
+        burst = options.pop("burst", False)
+        concurrency = options.pop("concurrency", 4)
+        config = Config(**({"lease": 30.0, "heartbeat": 10.0} | options))
+        row = WorkerRow(
+            worker_id=name,
+            hostname="h",
+            pid=len(self._workers),
+            queues=config.queues,
+            executor="hand",
+            concurrency=concurrency,
+            version="0",
+        )
+        store = DirectStore(Database(self._dsn, name), self.clock.now)
+        executor, events = HandExecutor(), []
+        telemetry = Telemetry([events.append])
+        monotonic = self.clock.monotonic
+        worker = Worker(config, row, store, executor, telemetry, burst=burst, monotonic=monotonic)
+        self._workers.append(worker)
+        return worker, executor, events
+
+    def steps(self, worker: Worker, times: int = 4) -> None:
+        """Enough steps for questions and answers to settle at this moment."""
+        for _ in range(times):
+            worker.step(0)
+
+    def enqueue(self, *numbers: int, **fields: Any) -> list[int]:
+        with self.pg.cursor() as cursor:
+            return [
+                enqueue(
+                    cursor, NewRun(spec=make_spec("x.y", [number], {}), nonce=number, **fields), self.clock.now()
+                ).run_id
+                for number in numbers
+            ]
+
+    def statuses(self) -> dict[str, int]:
+        return dict(self.pg.execute("SELECT status, count(*) FROM task_runs GROUP BY status").fetchall())
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+
+
+@pytest.fixture
+def bench(dsn: str, pg: psycopg.Connection) -> Iterator[Bench]:
+    bench = Bench(dsn, pg)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def names() -> Callable[[list[Event]], list[str]]:
+    return lambda events: [event.name for event in events]

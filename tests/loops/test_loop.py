@@ -1,0 +1,261 @@
+"""What the loop decides, step by step, over the real SQL."""
+
+import pytest
+
+from reproq.errors import ConfigurationError
+from reproq.lifecycle import Failure, Kind, Release
+from tests.loops.conftest import Bench
+
+BROKEN = Failure(Kind.EXCEPTION, "builtins.ValueError", "broken")
+
+
+def test_a_run_is_claimed_executed_and_its_end_stored(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    (run_id,) = bench.enqueue(7)
+    bench.steps(worker)
+    (key,) = executor.payloads
+    assert key[0] == run_id
+    assert executor.payloads[key].args_json == "[7]"
+    executor.end(key)
+    bench.steps(worker)
+    assert bench.statuses() == {"SUCCESSFUL": 1}
+    assert [event.name for event in events] == ["worker.started", "run.claimed", "run.succeeded"]
+
+
+def test_no_more_is_claimed_than_there_is_room_for(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(concurrency=2)
+    bench.enqueue(1, 2, 3)
+    bench.steps(worker)
+    assert len(executor.payloads) == 2
+    assert bench.statuses() == {"RUNNING": 2, "READY": 1}
+    executor.end_all()
+    bench.steps(worker)
+    assert len(executor.payloads) == 1, "the batch was full, so the rest is claimed at once"
+
+
+def test_nothing_is_claimed_before_the_executor_is_ready(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    executor.is_ready = False
+    bench.enqueue(1)
+    bench.steps(worker)
+    assert bench.statuses() == {"READY": 1}
+    executor.is_ready = True
+    bench.steps(worker)
+    assert bench.statuses() == {"RUNNING": 1}
+
+
+def test_a_failed_run_is_tried_again_when_its_delay_is_over(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1, max_attempts=2, backoff_seconds=(10.0,))
+    bench.steps(worker)
+    executor.end(next(iter(executor.payloads)), BROKEN)
+    bench.steps(worker)
+    assert bench.statuses() == {"SCHEDULED": 1}
+    bench.clock.advance(7.9)
+    bench.steps(worker)
+    assert not executor.payloads, "ten seconds less the jitter are not over"
+    bench.clock.advance(4.2)
+    bench.steps(worker)
+    (key,) = executor.payloads
+    assert executor.payloads[key].attempt == 2
+    executor.end(key, BROKEN)
+    bench.steps(worker)
+    assert bench.statuses() == {"FAILED": 1}
+    assert [event.name for event in events if event.name.startswith("run.")] == [
+        "run.claimed",
+        "run.retried",
+        "run.claimed",
+        "run.failed",
+    ]
+
+
+def test_leases_are_renewed_while_a_run_takes_its_time(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    for _ in range(10):
+        bench.clock.advance(10)
+        bench.steps(worker)
+    assert len(executor.payloads) == 1
+    (left,) = bench.pg.execute(
+        "SELECT extract(epoch FROM lease_expires_at - %s) FROM task_runs", [bench.clock.now()]
+    ).fetchone()
+    assert left == 30
+
+
+def test_a_worker_that_lost_its_lease_kills_the_child_and_stores_nothing(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    (key,) = executor.payloads
+    bench.pg.execute("UPDATE task_runs SET claim_token = claim_token - 1")
+    bench.clock.advance(10)
+    bench.steps(worker)
+    assert isinstance(executor.stopped[key], Release)
+    executor.end(key)
+    bench.steps(worker)
+    assert bench.statuses() == {"RUNNING": 1}
+    assert [event.name for event in events][-2:] == ["run.lease_lost", "run.outcome_discarded"]
+
+
+def test_an_end_whose_claim_has_passed_to_another_is_told_and_changes_nothing(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    bench.pg.execute("UPDATE task_runs SET claim_token = claim_token - 1")
+    executor.end_all()
+    bench.steps(worker)
+    assert bench.statuses() == {"RUNNING": 1}
+    assert events[-1].name == "run.outcome_discarded"
+
+
+def test_a_worker_rescues_only_after_a_whole_lease_of_unbroken_contact(bench: Bench) -> None:
+    lost, _, _ = bench.worker("lost")
+    bench.enqueue(1)
+    bench.steps(lost)
+    bench.clock.advance(31)
+    rescuer, _, events = bench.worker("rescuer")
+    bench.steps(rescuer)
+    assert bench.statuses() == {"RUNNING": 1}, "the lease is over, but the rescuer has just come"
+    for _ in range(3):
+        bench.clock.advance(10)
+        bench.steps(rescuer)
+    assert bench.statuses() == {"SCHEDULED": 1}
+    (rescued,) = [event for event in events if event.name == "run.rescued"]
+    assert rescued.fields["lost_by"] == "lost"
+
+
+def test_a_late_renewal_takes_up_the_claim_again_when_nobody_rescued_it(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    bench.clock.advance(300)
+    bench.steps(worker)
+    assert not executor.stopped
+    executor.end_all()
+    bench.steps(worker)
+    assert bench.statuses() == {"SUCCESSFUL": 1}
+
+
+def test_a_cancelled_run_is_stopped_and_ends_cancelled(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    bench.pg.execute("UPDATE task_runs SET cancel_requested_at = now()")
+    bench.clock.advance(10)
+    bench.steps(worker)
+    ((key, why),) = executor.stopped.items()
+    executor.end(key, why)
+    bench.steps(worker)
+    assert bench.statuses() == {"CANCELLED": 1}
+
+
+def test_a_drained_worker_claims_nothing_more_and_finishes_what_runs(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(concurrency=1)
+    bench.enqueue(1, 2)
+    bench.steps(worker)
+    worker.drain()
+    executor.end_all()
+    bench.steps(worker)
+    assert worker.finished
+    assert bench.statuses() == {"SUCCESSFUL": 1, "READY": 1}
+
+
+def test_what_outlasts_the_drain_is_stopped_and_given_back(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(drain_timeout=5.0)
+    bench.enqueue(1)
+    bench.steps(worker)
+    worker.drain()
+    bench.clock.advance(5)
+    bench.steps(worker)
+    ((key, why),) = executor.stopped.items()
+    executor.end(key, why)
+    bench.steps(worker)
+    assert worker.finished
+    assert bench.pg.execute("SELECT status, failures, releases FROM task_runs").fetchone() == ("READY", 0, 1)
+
+
+def test_a_second_stop_shortens_the_drain(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    worker.drain()
+    worker.drain(0.0)
+    bench.steps(worker)
+    assert len(executor.stopped) == 1
+
+
+def test_a_burst_waits_for_what_falls_due_within_a_minute_and_ends(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(burst=True)
+    bench.enqueue(1, delay_seconds=50.0)
+    bench.enqueue(2, delay_seconds=3600.0)
+    bench.steps(worker)
+    assert not worker.finished
+    for _ in range(51):
+        bench.clock.advance(1)
+        bench.steps(worker)
+    executor.end_all()
+    bench.steps(worker)
+    bench.clock.advance(1)
+    bench.steps(worker)
+    assert worker.finished
+    assert bench.statuses() == {"SUCCESSFUL": 1, "SCHEDULED": 1}
+
+
+def test_all_queues_are_found_and_excluded_ones_left_alone(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(queues=("*",), exclude_queues=("slow",))
+    for queue in ("mail", "slow", "reports"):
+        bench.enqueue(1, queue_name=queue)
+    bench.steps(worker)
+    assert {payload.queue_name for payload in executor.payloads.values()} == {"mail", "reports"}
+    executor.end_all()
+    bench.steps(worker)
+    bench.enqueue(1, queue_name="new")
+    bench.clock.advance(1)
+    bench.steps(worker)
+    assert [payload.queue_name for payload in executor.payloads.values()] == ["new"]
+
+
+def test_a_worker_of_all_queues_runs_what_falls_due_where_nothing_else_is_ready(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(queues=("*",))
+    bench.enqueue(1, queue_name="later", delay_seconds=0.5)
+    bench.steps(worker)
+    bench.clock.advance(0.502)
+    bench.steps(worker, 6)
+    assert [payload.queue_name for payload in executor.payloads.values()] == ["later"]
+
+
+def test_two_living_workers_cannot_bear_one_id(bench: Bench) -> None:
+    first, _, _ = bench.worker("same")
+    bench.steps(first)
+    second, _, events = bench.worker("same")
+    bench.steps(second)
+    assert events[-1].name == "worker.id_taken"
+
+    def wait_for_a_minute() -> None:
+        for _ in range(7):
+            bench.clock.advance(10)
+            bench.steps(first)
+            bench.steps(second)
+
+    with pytest.raises(ConfigurationError, match="another living worker bears the id same"):
+        wait_for_a_minute()
+
+
+def test_a_restarted_worker_takes_its_id_over_when_the_old_one_is_stale(bench: Bench) -> None:
+    first, _, _ = bench.worker("same")
+    bench.steps(first)
+    second, _, events = bench.worker("same")
+    for _ in range(4):
+        bench.clock.advance(10)
+        bench.steps(second)
+    assert events[-1].name == "worker.started"
+
+
+def test_a_worker_whose_row_was_removed_registers_again(bench: Bench) -> None:
+    worker, _, _ = bench.worker()
+    bench.steps(worker)
+    bench.pg.execute("DELETE FROM reproq_workers")
+    bench.clock.advance(10)
+    bench.steps(worker)
+    assert bench.pg.execute("SELECT worker_id FROM reproq_workers").fetchall() == [("w1",)]

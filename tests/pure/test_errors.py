@@ -1,0 +1,26 @@
+"""Errors that rows name by their path: the path is a contract, since stored rows outlive their version."""
+
+import pytest
+
+from reproq import errors
+
+KINDS = {
+    "timeout": "RunTimedOut",
+    "child_died": "ChildDied",
+    "bad_reply": "BadReply",
+    "lease_expired": "LeaseExpired",
+    "released": "ReleasedTooOften",
+    "unknown_task": "UnknownTask",
+    "bad_return": "BadReturn",
+    "spec_tampered": "SpecTampered",
+    "bad_spec": "BadSpec",
+    "cancelled": "RunCancelled",
+    "expired": "RunExpired",
+}
+
+
+@pytest.mark.parametrize("name", KINDS.values(), ids=KINDS)
+def test_every_kind_of_error_keeps_the_path_that_is_stored(name: str) -> None:
+    kind = getattr(errors, name)
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"reproq.errors.{name}"
+    assert issubclass(kind, errors.ReproqError)
