@@ -37,7 +37,7 @@ REFUSALS: Final = (
 """What libpq says, without an SQLSTATE, when waiting will not help."""
 
 
-_STRAY_AT: Final = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?[^?]*@")
+_STRAY_AT: Final = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?+[^?]*@")
 """A URI with an @ behind the first one, or behind a slash: a password that was not escaped."""
 
 

@@ -1,0 +1,139 @@
+"""Addresses: which are refused before anybody connects, what of them is shown, and which errors mean waiting."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import conninfo, errors
+
+from reproq.errors import ConfigurationError
+from reproq.store.db import Database, address, is_bad_row, is_outage
+
+PASSWORD = "p@ss:/w%rd"
+ENCODED = "p%40ss%3A%2Fw%25rd"
+
+
+@pytest.mark.lesson("dsn-built-without-escaping")
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgresql://me:{PASSWORD}@db.example:5432/shop",
+        "postgresql://me:sec@ret@db.example/shop",
+        "postgresql://me:sec/ret@db.example/shop",
+        "postgresql://me:s@c?ret@db.example/shop",
+        "postgresql://me:ret%zz@db.example/shop",
+        "postgresql://db.example:secret/shop",
+        "postgres://me:sec@ret@db.example/shop?sslmode=disable",
+        "host=db.example password=sec ret dbname=shop",
+        "host=db.example password='secret",
+        'host=db.example password="sec ret" dbname=shop',
+        "host=db.example port=secret",
+        "secret",
+    ],
+)
+def test_an_address_that_libpq_misreads_is_refused_without_a_word_of_it(dsn: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Database(dsn, "tests")
+    said = str(caught.value)
+    assert "the database address cannot be parsed (" in said
+    assert "%40 %3A %2F %25" in said
+    for word in ("ss:", "w%rd", "sec", "ret", "zz"):
+        assert word not in said.replace("percent", "")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "",
+        "postgresql://",
+        "postgresql:///shop?host=/run/postgresql&port=5433",
+        f"postgresql://me:{ENCODED}@db.example:5432/shop",
+        "postgresql://me@one:5432,two:5433/shop?target_session_attrs=read-write",
+        "postgresql://me:pw@[::1]/shop?options=me@here",
+        "host=a,b port=5432,5433 dbname=shop",
+        f"host=db.example password='{PASSWORD}'",
+        "service=shop",
+    ],
+)
+def test_an_address_that_libpq_takes_is_taken(dsn: str) -> None:
+    assert Database(dsn, "tests").dsn == dsn
+
+
+def test_an_address_is_shown_without_its_password() -> None:
+    assert address(f"postgresql://me:{ENCODED}@db.example:5432/shop") == (
+        "host=db.example port=5432 dbname=shop user=me"
+    )
+    assert address("") == "(libpq's defaults)"
+    assert address("host='") == "(an address that cannot be parsed)"
+
+
+@pytest.fixture
+def role(pg: psycopg.Connection) -> Iterator[str]:
+    """A role with the password of the lesson."""
+    name = str(pg.info.dbname).replace("reproq_test_", "reproq_test_role_")
+    pg.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'".encode())
+    yield name
+    pg.execute(f"DROP ROLE {name}".encode())
+
+
+@pytest.mark.lesson("dsn-built-without-escaping")
+@pytest.mark.parametrize("form", ["uri", "keywords"])
+def test_a_password_with_every_special_character_arrives_whole(dsn: str, role: str, form: str) -> None:
+    parts = conninfo.conninfo_to_dict(dsn)
+    if form == "uri":
+        host, port = str(parts["host"]).replace("/", "%2F"), parts.get("port") or 5432
+        given = f"postgresql://{role}:{ENCODED}@{host}:{port}/{parts['dbname']}"
+    else:
+        given = conninfo.make_conninfo(dsn, user=role, password=PASSWORD)
+    database = Database(given, "tests")
+    with database.transaction() as cursor:
+        assert cursor.connection.info.password == PASSWORD
+        assert cursor.execute("SELECT current_user").fetchone() == (role,)
+    database.close()
+
+
+WAIT = [
+    "ConnectionException",
+    "AdminShutdown",
+    "CrashShutdown",
+    "CannotConnectNow",
+    "ReadOnlySqlTransaction",
+    "DiskFull",
+]
+WAIT += ["OutOfMemory", "TooManyConnections", "SerializationFailure", "DeadlockDetected", "LockNotAvailable"]
+STOP = [
+    "UndefinedTable",
+    "DivisionByZero",
+    "CheckViolation",
+    "InsufficientPrivilege",
+    "QueryCanceled",
+    "InternalError_",
+]
+
+
+@pytest.mark.parametrize("name", WAIT)
+def test_what_may_pass_by_itself_is_an_outage(name: str) -> None:
+    assert is_outage(getattr(errors, name)("…"))
+
+
+@pytest.mark.parametrize("name", STOP)
+def test_any_other_state_is_a_bug_and_not_waited_for(name: str) -> None:
+    assert not is_outage(getattr(errors, name)("…"))
+
+
+def test_a_connection_that_breaks_without_a_state_is_an_outage() -> None:
+    assert is_outage(psycopg.OperationalError("server closed the connection unexpectedly"))
+    assert not is_outage(psycopg.OperationalError('FATAL:  password authentication failed for user "me"'))
+    assert not is_outage(ValueError("ours"))
+
+
+@pytest.mark.parametrize("name", ["InvalidTextRepresentation", "UntranslatableCharacter", "CheckViolation"])
+def test_a_refused_value_is_a_bad_row(name: str) -> None:
+    assert is_bad_row(getattr(errors, name)("…"))
+
+
+def test_limits_of_the_server_are_a_bad_row_and_an_outage_is_none() -> None:
+    assert is_bad_row(errors.ProgramLimitExceeded("…"))
+    assert is_bad_row(errors.StatementTooComplex("…"))
+    assert not is_bad_row(errors.DeadlockDetected("…"))
+    assert not is_bad_row(errors.UndefinedTable("…"))

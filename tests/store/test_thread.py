@@ -1,0 +1,204 @@
+"""The store thread: answers in order, wakes its selector, waits out an outage, hands on what waiting cannot mend."""
+
+import selectors
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+
+from reproq.errors import ConfigurationError, NotMigrated
+from reproq.store.db import Database
+from reproq.store.requests import Answer, AskWorkLeft, ClaimRuns, ListQueues, Register
+from reproq.store.thread import StoreThread
+from reproq.store.workers import WorkerRow
+from tests.store.proxy import Proxy
+
+PATIENCE_SECONDS = 20
+ROW = WorkerRow(
+    worker_id="w-1", hostname="here", pid=1, queues=("default",), executor="mock", concurrency=1, version="0"
+)
+
+
+@dataclass
+class Ask:
+    """A request of these tests: one SQL text for each time it is tried, the last one again and again."""
+
+    texts: tuple[str, ...]
+    tried: list[str] = field(default_factory=list)
+
+    def run(self, database: Database, now: object) -> Any:
+        self.tried.append(self.texts[min(len(self.tried), len(self.texts) - 1)])
+        with database.transaction() as cursor:
+            row = cursor.execute(self.tried[-1].encode()).fetchone()
+            return row and row[0]
+
+
+class Loop:
+    """A loop that only waits: its selector must be woken by every answer and every notice."""
+
+    def __init__(self, dsn: str) -> None:
+        self.store = StoreThread(Database(dsn, "w-1"))
+        self.selector = selectors.DefaultSelector()
+        self.answers: list[Answer] = []
+        self.notices: list[str] = []
+        self.store.start(self.selector)
+
+    def ask(self, *requests: Any) -> list[Answer]:
+        """Submit these, and wait for as many answers."""
+        before = len(self.answers)
+        for request in requests:
+            self.store.submit(request)
+        self.wait(lambda: len(self.answers) == before + len(requests))
+        return self.answers[before:]
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        while not done():
+            events = self.selector.select(PATIENCE_SECONDS)
+            assert events, "nothing woke the selector"
+            for key, _ in events:
+                key.data()
+            self.answers += self.store.take_answers()
+            self.notices += self.store.take_notices()
+
+    def close(self) -> None:
+        self.store.close()
+        self.selector.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[str], Loop]]:
+    """Starts loops, and ends them with the test."""
+    loops: list[Loop] = []
+
+    def start(dsn: str) -> Loop:
+        loops.append(Loop(dsn))
+        return loops[-1]
+
+    yield start
+    for loop in loops:
+        loop.close()
+
+
+@pytest.fixture
+def loop(dsn: str, start: Callable[[str], Loop]) -> Loop:
+    return start(dsn)
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    proxy = Proxy(dsn)
+    yield proxy
+    proxy.close()
+
+
+# Answers
+
+
+def test_answers_come_in_the_order_of_their_requests_and_wake_the_selector(loop: Loop) -> None:
+    requests = [Ask((f"SELECT {number}",)) for number in range(20)]
+    answers = loop.ask(*requests)
+    assert [answer.request for answer in answers] == requests
+    assert [answer.result for answer in answers] == list(range(20))
+    assert loop.notices == []
+
+
+def test_the_real_requests_are_answered(loop: Loop) -> None:
+    claim = ClaimRuns(queues=("default",), limit=1, token=1, worker_id="w-1", lease_seconds=30.0)
+    uuid, claimed, names, left = loop.ask(Register(ROW, 30.0), claim, ListQueues(), AskWorkLeft(None, 60.0))
+    assert isinstance(uuid.result, str)
+    assert (claimed.result.claimed, claimed.result.next_due_seconds) == ([], None)
+    assert (names.result, left.result) == ([], False)
+
+
+def test_the_connection_bears_the_workers_id_and_gives_the_server_no_settings(loop: Loop) -> None:
+    named, settings = loop.ask(
+        Ask(("SELECT current_setting('application_name')",)),
+        Ask(("SELECT count(*) FROM pg_settings WHERE source = 'client' AND name LIKE '%timeout%'",)),
+    )
+    assert (named.result, settings.result) == ("w-1", 0)
+
+
+# Outages
+
+
+def test_a_connection_that_is_killed_during_a_request_is_made_again_and_the_request_answered(loop: Loop) -> None:
+    killed = Ask(("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 41 + 1"))
+    (answer,) = loop.ask(killed)
+    assert (answer.result, len(killed.tried)) == (42, 2)
+    lost, back = loop.notices
+    assert lost.startswith("database lost, retrying until it is back: ")
+    assert back.startswith("database back: ")
+
+
+def test_a_server_that_is_away_for_many_tries_gives_one_notice_a_change(proxy: Proxy, start: Any) -> None:
+    loop = start(proxy.dsn)
+    waiting, behind = Ask(("SELECT 1",)), Ask(("SELECT 2",))
+    loop.store.submit(waiting)
+    loop.store.submit(behind)
+    loop.wait(lambda: len(loop.notices) == 1)
+    assert len(waiting.tried) >= 1
+    proxy.listen()
+    loop.wait(lambda: len(loop.answers) == 2)
+    assert [answer.result for answer in loop.answers] == [1, 2]
+    loop.wait(lambda: len(loop.notices) == 2)
+    assert [notice.split(":")[0] for notice in loop.notices] == [
+        "database lost, retrying until it is back",
+        "database back",
+    ]
+
+
+def test_closing_while_the_database_is_away_does_not_wait_for_it(proxy: Proxy, start: Any) -> None:
+    loop = start(proxy.dsn)
+    loop.store.submit(Ask(("SELECT 1",)))
+    loop.wait(lambda: len(loop.notices) == 1)
+    loop.store.close()
+    assert loop.store.take_answers() == []
+
+
+def test_closing_answers_what_is_queued_first(loop: Loop) -> None:
+    requests = [Ask(("SELECT pg_sleep(0.05)",)), Ask(("SELECT 1",))]
+    for request in requests:
+        loop.store.submit(request)
+    loop.store.close()
+    assert [answer.request for answer in loop.store.take_answers()] == requests
+
+
+# What waiting cannot mend
+
+
+def test_an_error_that_is_no_outage_is_the_answer_and_the_thread_lives_on(loop: Loop) -> None:
+    failed, fine = loop.ask(Ask(("SELECT 1 / 0",)), Ask(("SELECT 1",)))
+    assert isinstance(failed.error, psycopg.errors.DivisionByZero)
+    assert (fine.error, fine.result) == (None, 1)
+    assert loop.notices == []
+
+
+def test_an_error_of_our_own_is_the_answer_too(loop: Loop) -> None:
+    class Broken:
+        def run(self, database: Database, now: object) -> None:
+            raise ZeroDivisionError("ours")
+
+    failed, fine = loop.ask(Broken(), Ask(("SELECT 1",)))
+    assert isinstance(failed.error, ZeroDivisionError)
+    assert fine.result == 1
+
+
+def test_an_empty_database_is_not_migrated_and_the_command_is_named(empty_dsn: str, start: Any) -> None:
+    for answer in start(empty_dsn).ask(Register(ROW, 30.0), ListQueues()):
+        assert isinstance(answer.error, NotMigrated)
+        assert "run: python manage.py migrate" in str(answer.error)
+
+
+def test_tables_of_an_older_version_are_not_migrated(pg: psycopg.Connection, loop: Loop) -> None:
+    pg.execute("UPDATE reproq_meta SET schema_version = 0")
+    (answer,) = loop.ask(Register(ROW, 30.0))
+    assert isinstance(answer.error, NotMigrated)
+    assert "version 0, this Reproq needs 1" in str(answer.error)
+
+
+def test_an_unknown_database_is_a_matter_of_configuration(dsn: str, start: Any) -> None:
+    (answer,) = start(psycopg.conninfo.make_conninfo(dsn, dbname="reproq_test_nowhere")).ask(Ask(("SELECT 1",)))
+    assert isinstance(answer.error, ConfigurationError)
+    assert 'database "reproq_test_nowhere" does not exist' in str(answer.error)
