@@ -1,7 +1,7 @@
 """How fast one worker drains a queue, and how much memory it holds meanwhile. Run: python benchmarks/drain.py
 
-A real worker on an embedded server in a temporary folder; the task does nothing. The rate counts from the first claim to
-the last stored end, by the database's clock. Resident memory is read while it runs: after a tenth of the runs and at
+A real worker on an embedded server in a temporary folder; the task does nothing. The rate counts from the first claim
+to the last stored end, by the database's clock. Resident memory is read while it runs: after a tenth of the runs and at
 the end, so that growth shows.
 """
 

@@ -1,0 +1,28 @@
+"""Every lesson of software of this kind that wants a test of ours has one, marked with its slug."""
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+SLUGS = {
+    "migrate-on-an-empty-database",
+    "columns-without-database-defaults",
+    "worker-started-with-the-wrong-interpreter",
+    "password-in-ps",
+    "dsn-built-without-escaping",
+    "options-stuck-on-frozen-task",
+    "children-that-survive-a-killed-worker",
+    "print-or-c-level-output-that-corrupts-the-reply",
+    "64-kib-pipe-deadlock",
+    "libpq-connections-inherited-across-fork",
+    "results-u0000",
+    "results-nan",
+    "results-lone-surrogates",
+    "results-10-mib",
+}
+
+
+def test_every_lesson_has_a_test_that_bears_its_slug() -> None:
+    texts = [path.read_text("utf-8") for path in TESTS.rglob("test_*.py") if path != Path(__file__)]
+    marked = {slug for text in texts for slug in re.findall(r'mark\.lesson\(\s*"([\w-]+)"', text)}
+    assert SLUGS - marked == set()
