@@ -1,4 +1,8 @@
-"""Questions about what waits: which queues hold work, when more falls due, whether any is left."""
+"""Questions about what waits: which queues hold work, when more falls due, whether any is left.
+
+Each ends at its first row, by an order that only an index gives: min() and EXISTS drop the order, and were planned
+over every SCHEDULED or READY row, or the whole table.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,5 +1,4 @@
--- Seconds until the next SCHEDULED run falls due, negative when it is overdue, no row when there is none; by ORDER BY and
--- LIMIT, since min() was planned over all SCHEDULED rows when the statistics knew of none.
+-- Seconds until the next SCHEDULED run falls due, negative when it is overdue; no row when there is none.
 SELECT extract(epoch FROM due_at - coalesce(%(now)s::timestamptz, now()))::float8
 FROM task_runs
 WHERE status = 'SCHEDULED'

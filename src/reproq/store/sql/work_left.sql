@@ -1,5 +1,4 @@
--- Whether a queue of this worker holds a run that is READY, or falls due within the horizon; each question ends at its
--- first row by an order that only an index gives, since EXISTS would drop the order and read the table in sequence.
+-- Whether a queue of this worker holds a run that is READY or falls due within the horizon, by the first row of an index.
 SELECT
     coalesce(
         (
