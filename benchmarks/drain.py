@@ -71,8 +71,10 @@ def drain(dsn: str, executor: str, runs: int, concurrency: int) -> Figures:
         worker.wait()
         query = "SELECT count(*), extract(epoch FROM max(finished_at) - min(last_attempted_at)) FROM task_runs"
         done, seconds = connection.execute(query + " WHERE status = 'SUCCESSFUL'").fetchone()
+        others = connection.execute("SELECT id, status, errors FROM task_runs WHERE status <> 'SUCCESSFUL' LIMIT 5")
+        left = others.fetchall()
     if done != runs:
-        raise SystemExit(f"{done} of {runs} runs succeeded; the figures would mean nothing")
+        raise SystemExit(f"{done} of {runs} runs succeeded, so the figures would mean nothing; the others: {left}")
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     early = next(mb for count, mb in samples if count >= runs / 10)
