@@ -42,7 +42,7 @@ def test_a_run_past_its_timeout_is_killed(tasks: Driver, task: str, seconds: flo
     ended = tasks.run(task, timeout_seconds=seconds)
     failure = failure_of(ended.outcome)
     assert (failure.kind, failure.exception_class) == (Kind.TIMEOUT, "reproq.errors.RunTimedOut")
-    assert f"its timeout of {seconds:g} seconds" in failure.message
+    assert f"its timeout of {seconds:g} s" in failure.message
     assert ended.started_s is not None
     assert seconds <= ended.ended_s - ended.started_s < seconds + 3
 

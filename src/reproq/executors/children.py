@@ -89,7 +89,7 @@ class Ending:
 
 def timed_out(timeout_seconds: float) -> Failure:
     """The failure of an attempt that ran too long."""
-    text = f"the attempt ran longer than its timeout of {timeout_seconds:g} seconds and was killed"
+    text = f"the attempt ran longer than its timeout of {timeout_seconds:g} s and was killed"
     return Failure(Kind.TIMEOUT, "reproq.errors.RunTimedOut", text)
 
 

@@ -90,7 +90,7 @@ def _show(out: "Console") -> int:
     if code == 0 and summary.unfinished(first_id) == 0:
         summary.print_summary(out, first_id, seconds, enqueued.twins)
         code = summary.print_replay(out, enqueued.twins[0], lambda: work_off(1, out))
-        print_how_to_look_further(out)
+        print_how_to_look_further(out, summary.newest_failed_id())
         return code
     out.print("stopped before everything had ended; what is left stays enqueued")
     return code or 1
@@ -142,10 +142,10 @@ class _Bar:
             self._progress.console.print(event.fields["text"])
 
 
-def print_how_to_look_further(out: "Console") -> None:
+def print_how_to_look_further(out: "Console", failed_id: int) -> None:
     """The commands that show more, written so that they work when they are copied."""
-    program = sys.argv[0] if os.path.sep in sys.argv[0] else "reproq"
-    out.print("\nLook further (the first command starts the server again):")
-    for arguments in ("status", "runs list --status FAILED", "runs show 1"):
-        out.print(f"  {program} {arguments} --settings {SETTINGS}")
-    out.print(f"  {program} embedded stop --settings {SETTINGS}")
+    program = os.path.relpath(sys.argv[0]) if os.path.sep in sys.argv[0] else "reproq"
+    out.print("\nLook further; the first command starts the server again:")
+    out.print(f"  export DJANGO_SETTINGS_MODULE={SETTINGS}", soft_wrap=True)
+    for arguments in ("status", "runs list --status FAILED", f"runs show {failed_id}", "embedded stop"):
+        out.print(f"  {program} {arguments}", soft_wrap=True)

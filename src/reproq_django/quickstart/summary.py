@@ -20,6 +20,11 @@ def newest_run_id() -> int:
     return TaskRun.objects.order_by("-id").values_list("id", flat=True).first() or 0
 
 
+def newest_failed_id() -> int:
+    """The id of the newest run that failed, 0 when there is none."""
+    return TaskRun.objects.filter(status="FAILED").order_by("-id").values_list("id", flat=True).first() or 0
+
+
 def unfinished(first_id: int) -> int:
     """How many runs from this id on have not ended."""
     return TaskRun.objects.filter(id__gte=first_id).exclude(status__in=FINISHED).count()
@@ -41,7 +46,16 @@ def _print_largest(out: "Console", mine: Any) -> None:
 
     figures = [run.return_value for run in mine.filter(task_path=MEASURE, status="SUCCESSFUL").defer(None)]
     distinct = {figure["module"]: figure for figure in figures}.values()
-    table = Table("module", "lines", "functions", "classes", "deepest", title="The ten largest modules", box=None)
+    table = Table(
+        "module",
+        "lines",
+        "functions",
+        "classes",
+        "deepest",
+        title="The ten largest modules",
+        title_justify="left",
+        box=None,
+    )
     for figure in sorted(distinct, key=lambda figure: -figure["lines"])[:10]:
         table.add_row(*(str(figure[name]) for name in ("module", "lines", "functions", "classes", "deepest")))
     out.print(table)
@@ -50,7 +64,9 @@ def _print_largest(out: "Console", mine: Any) -> None:
 def _print_others(out: "Console", mine: Any) -> None:
     from rich.table import Table
 
-    table = Table("task", "status", "attempts", "what became of it", title="\nThe others", box=None)
+    table = Table(
+        "task", "status", "attempts", "what became of it", title="\nThe others", title_justify="left", box=None
+    )
     for run in mine.exclude(task_path=MEASURE, status="SUCCESSFUL").order_by("id").defer(None):
         last = run.errors[-1] if run.errors else {}
         why = run.return_value if run.status == "SUCCESSFUL" else f"{last['kind']}: {last['message']}"
