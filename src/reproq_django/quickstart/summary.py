@@ -77,9 +77,8 @@ def _print_others(out: "Console", mine: Any) -> None:
 def _print_twins(out: "Console", twins: tuple[str, str]) -> None:
     ids = [int(twin.partition("-")[0]) for twin in twins]
     hashes = set(TaskRun.objects.filter(id__in=ids).values_list("spec_hash", flat=True))
-    out.print(
-        f"\nRuns {ids[0]} and {ids[1]} are the same spec, enqueued twice: {len(hashes)} spec_hash, {hashes.pop()}"
-    )
+    out.print(f"\nRuns {ids[0]} and {ids[1]} are the same call, enqueued twice. They have {len(hashes)} spec_hash:")
+    out.print("  " + " ".join(sorted(hashes)), soft_wrap=True)
 
 
 def print_replay(out: "Console", result_id: str, work_off: Callable[[], int]) -> int:
