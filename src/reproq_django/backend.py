@@ -41,6 +41,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
     supports_async_task = True
     supports_get_result = True
     supports_priority = True
+    keeps_runs_in_our_tables = True  # migrations act on the databases of such backends
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         self._params = dict(params)

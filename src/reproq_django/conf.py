@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from reproq.config import KNOBS, Source
 
+BACKEND: Final = "reproq_django.backend.ReproqBackend"
 DEFAULT_DATABASE: Final = "default"
 OWN_KEYS: Final = ("database", "task_aliases", "backoff")
 """What OPTIONS may hold besides the engine's knobs."""
@@ -63,12 +64,10 @@ def _tasks() -> dict[str, dict[str, Any]]:
 
 
 def _is_ours(path: str) -> bool:
-    if path == "reproq_django.backend.ReproqBackend":
+    """Whether a backend keeps its runs in our tables; it says so itself, so that this room need not import it."""
+    if path == BACKEND:
         return True
     try:
-        backend_class = import_string(path)
+        return getattr(import_string(path), "keeps_runs_in_our_tables", False) is True
     except (ImportError, ImproperlyConfigured):
         return False
-    from reproq_django.backend import ReproqBackend
-
-    return isinstance(backend_class, type) and issubclass(backend_class, ReproqBackend)
