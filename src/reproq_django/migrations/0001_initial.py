@@ -285,5 +285,7 @@ class Migration(migrations.Migration):
             undo="DROP TRIGGER reproq_spec_immutable ON task_runs; DROP FUNCTION reproq_refuse_spec_change()",
         ),
         schema.Install("fill", undo="DROP TRIGGER reproq_fill ON task_runs; DROP FUNCTION reproq_fill_run()"),
+        schema.Install("payload_bound", undo="DROP FUNCTION reproq_within_bounds(json, json)"),
+        schema.Install("enqueue", undo="DROP FUNCTION reproq_enqueue"),
         schema.Install("meta", undo="DROP TABLE reproq_meta"),
     ]

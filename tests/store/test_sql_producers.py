@@ -1,0 +1,88 @@
+"""Enqueueing from SQL: the same spec, hash and bounds as from Python, and usable from a project's own triggers."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from reproq.spec import make_spec
+
+DOCS = (Path(__file__).parents[2] / "docs" / "enqueue-from-sql.md").read_text("utf-8")
+CALLS, TRIGGER_EXAMPLE = re.findall(r"^```sql\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+
+
+def run(pg: psycopg.Connection, run_id: int) -> tuple[object, ...]:
+    columns = "task_path, args::text, kwargs::text, spec_hash, queue_name, priority, status, max_attempts"
+    return pg.execute(f"SELECT {columns} FROM task_runs WHERE id = %s", [run_id]).fetchone()
+
+
+def test_a_path_alone_is_enough(pg: psycopg.Connection) -> None:
+    (run_id,) = pg.execute("SELECT reproq_enqueue('shop.tasks.greet')").fetchone()
+    spec = make_spec("shop.tasks.greet", [], {})
+    assert run(pg, run_id) == ("shop.tasks.greet", "[]", "{}", spec.spec_hash, "default", 0, "READY", 3)
+
+
+def test_arguments_are_stored_as_they_were_sent_and_hashed_as_in_python(pg: psycopg.Connection) -> None:
+    args, kwargs = '[1, 1.0, "\\u2028"]', '{"b": 1e16, "a": null}'
+    query = "SELECT reproq_enqueue('x.y', %s::json, %s::json, queue_name => 'mail', priority => 7)"
+    (run_id,) = pg.execute(query, [args, kwargs]).fetchone()
+    spec = make_spec("x.y", json.loads(args), json.loads(kwargs))
+    assert run(pg, run_id) == ("x.y", args, kwargs, spec.spec_hash, "mail", 7, "READY", 3)
+
+
+def test_a_run_after_a_later_moment_is_scheduled_for_it(pg: psycopg.Connection) -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    later = now + timedelta(hours=1)
+    query = "SELECT reproq_enqueue('x.y', run_after => %s, now => %s)"
+    (run_id,) = pg.execute(query, [later, now]).fetchone()
+    row = pg.execute("SELECT status, due_at, run_after, enqueued_at FROM task_runs WHERE id = %s", [run_id]).fetchone()
+    assert row == ("SCHEDULED", later, later, now)
+
+
+def test_arguments_over_the_bound_are_refused_with_bound_and_remedy(pg: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="over the bound of 1048576") as caught:
+        pg.execute("SELECT reproq_enqueue('x.y', json_build_array(repeat('x', 1048576)))")
+    assert "pass a reference" in str(caught.value.diag.message_hint)
+    assert pg.execute("SELECT count(*) FROM task_runs").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("reproq_enqueue('x.y', '[1e400]')", psycopg.errors.NumericValueOutOfRange),
+        ("reproq_enqueue('x.y', '{}')", psycopg.errors.InvalidParameterValue),
+        ("reproq_enqueue('x.y', priority => 101)", psycopg.errors.CheckViolation),
+        ("reproq_enqueue('x.y', max_attempts => 0)", psycopg.errors.CheckViolation),
+        ("reproq_enqueue(NULL)", psycopg.errors.NotNullViolation),
+    ],
+)
+def test_what_python_refuses_sql_refuses_too(pg: psycopg.Connection, call: str, error: type[psycopg.Error]) -> None:
+    with pytest.raises(error):
+        pg.execute(f"SELECT {call}")
+
+
+def test_a_hostile_search_path_does_not_lead_it_astray(pg: psycopg.Connection) -> None:
+    pg.execute("CREATE SCHEMA hostile; CREATE TABLE hostile.task_runs (LIKE public.task_runs INCLUDING DEFAULTS)")
+    pg.execute("SET search_path = hostile, pg_catalog")
+    pg.execute("SELECT public.reproq_enqueue('x.y')")
+    assert pg.execute("SELECT count(*) FROM public.task_runs").fetchone() == (1,)
+
+
+def test_a_projects_own_trigger_enqueues_in_its_transaction(pg: psycopg.Connection) -> None:
+    pg.execute(TRIGGER_EXAMPLE)
+    pg.execute("INSERT INTO orders (id) VALUES (41), (42)")
+    with pg.transaction(force_rollback=True):
+        pg.execute("UPDATE orders SET paid = true WHERE id = 41")
+    pg.execute("UPDATE orders SET paid = true WHERE id = 42")
+    assert pg.execute("SELECT args::text, queue_name FROM task_runs").fetchall() == [("[42]", "mail")]
+
+
+def test_the_calls_of_the_docs_work_as_printed(pg: psycopg.Connection) -> None:
+    pg.execute(CALLS)
+    assert pg.execute("SELECT args::text, kwargs::text, priority, status FROM task_runs ORDER BY id").fetchall() == [
+        ("[42]", "{}", 0, "READY"),
+        ("[]", '{"month": 7}', 10, "SCHEDULED"),
+    ]
