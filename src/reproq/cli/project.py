@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from reproq.config import KNOBS, Config, Source, from_environment, load
+from reproq.config import KNOBS, Config, Source, duration, from_environment, load
 from reproq.errors import ConfigurationError
 from reproq.store.db import address, opened
 from reproq.store.workers import installation
@@ -58,6 +58,14 @@ def _default_text(name: str) -> str:
     if isinstance(value, float):
         return f"{value:g}s"
     return str(value) if value else ""
+
+
+def seconds_of(name: str, text: str) -> float:
+    """A duration given to an option. Raises click.UsageError, naming option and value."""
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise click.UsageError(f"{name} = {text!r} {error}") from None
 
 
 def find_project(backend: str, settings: str | None) -> Project:

@@ -6,10 +6,9 @@ from typing import Any, Final
 import click
 
 from reproq import replay as replays
-from reproq.cli.project import configure, database_options
+from reproq.cli.project import configure, database_options, seconds_of
 from reproq.cli.runs import parse_run_id
 from reproq.cli.show import as_json_text, console
-from reproq.config import duration
 from reproq.errors import ReproqError
 from reproq.lifecycle import Status
 from reproq.store.db import Database, opened
@@ -38,10 +37,7 @@ def replay(
     """Enqueue a run again, by its ID or by its spec hash."""
     if (run_id is None) == (spec_hash is None):
         raise click.UsageError("give either a run's ID or --spec-hash")
-    try:
-        patience_seconds = duration(wait)
-    except ValueError as error:
-        raise click.UsageError(f"--wait = {wait} {error}") from None
+    patience_seconds = seconds_of("--wait", wait)
     config, _ = configure(flags, settings)
     number = None if run_id is None else parse_run_id(run_id)
     with opened(config.dsn, "reproq replay") as database:

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from reproq.cli.project import configure, database_options
-from reproq.cli.show import as_json_text, console, when
+from reproq.cli.project import configure, database_options, seconds_of
+from reproq.cli.show import as_json_text, console, visible, when
 from reproq.errors import RunNotFound
-from reproq.lifecycle import Status
+from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
-from reproq.store.insight import RunDetail, RunLine, list_runs, show_run
+from reproq.store.insight import MAX_ID, RunDetail, RunFilter, RunLine, list_runs, show_run
 from reproq.store.runs import result_id
 
 
@@ -25,14 +25,21 @@ def runs() -> None:
 @click.option("--status", type=click.Choice([status.value for status in Status], case_sensitive=False))
 @click.option("--queue", "queue_name", help="Only this queue.")
 @click.option("--task", "task_path", help="Only this task path.")
+@click.option("--spec-hash", help="Only specs whose hash is, or begins with, this.")
+@click.option("--error", "error_kind", type=click.Choice([kind.value for kind in Kind]), help="Only this newest error.")
+@click.option("--since", metavar="DURATION", help="Only runs enqueued within this time, such as 15m or 2h.")
+@click.option("--before", "before_id", type=int, default=MAX_ID, show_default=False, help="Only ids below this one.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
-def list_command(settings: str | None, as_json: bool, limit: int, **options: Any) -> None:
+def list_command(
+    settings: str | None, as_json: bool, limit: int, before_id: int, since: str | None, **options: Any
+) -> None:
     """The newest runs, newest first."""
     flags = {name: options.pop(name) for name in ("dsn", "backend")}
+    only = RunFilter(**options, since_seconds=None if since is None else seconds_of("--since", since))
     config, _ = configure(flags, settings)
     with opened(config.dsn, "reproq runs") as database, database.transaction() as cursor:
-        found = list_runs(cursor, limit=limit, **options)
+        found = list_runs(cursor, only, limit=limit, before_id=before_id)
     if as_json:
         for run in found:
             click.echo(as_json_text(dataclasses.asdict(run)))
@@ -59,7 +66,7 @@ def _print_table(found: list[RunLine]) -> None:
             when(run.finished_at),
             error[:120],
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(visible(cell)) for cell in cells))
     console().print(table if found else "no runs")
 
 
@@ -106,13 +113,13 @@ def _print_facts(facts: dict[str, Any]) -> None:
     table.add_column()
     for name, value in facts.items():
         if value is not None and name != "errors":
-            table.add_row(name, Text(when(value) if hasattr(value, "isoformat") else _text(value)))
+            table.add_row(name, Text(when(value) if hasattr(value, "isoformat") else visible(_text(value))))
     for error in facts["errors"]:
         table.add_row(
             f"error {error['attempt']}", Text(f"{error['kind']} {error['exception_class']}: {error['message']}")
         )
         if error["traceback"]:
-            table.add_row("", Text(error["traceback"].rstrip()))
+            table.add_row("", Text(visible(error["traceback"].rstrip())))
     console().print(table)
 
 

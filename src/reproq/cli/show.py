@@ -30,3 +30,8 @@ def when(moment: datetime | None) -> str:
 def as_json_text(value: Any) -> str:
     """One line of JSON; moments in ISO 8601 with their offset."""
     return json.dumps(value, default=lambda moment: moment.isoformat())
+
+
+def visible(text: str) -> str:
+    """`text` with control characters as visible escapes: what a task printed must not move the terminal's cursor."""
+    return "".join(mark if mark.isprintable() or mark in "\n\t" else ascii(mark)[1:-1] for mark in text)

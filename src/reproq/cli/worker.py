@@ -11,14 +11,16 @@ import click
 from reproq import __version__
 from reproq.child.kernel import become_subreaper
 from reproq.cli.project import Project, configure, database_options, flag
+from reproq.cli.runs import parse_run_id
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
 from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.mock import MockExecutor
+from reproq.replay import replay
 from reproq.service import serve
-from reproq.store.db import Database
+from reproq.store.db import Database, opened
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Handler, Telemetry
@@ -41,12 +43,36 @@ def worker_flags(command: Any) -> Any:
 @database_options
 @worker_flags
 @click.option("--burst", is_flag=True, help="End when nothing is left to run now or within a minute.")
+@click.option("--requeue-id", metavar="ID", help="Run nothing: enqueue a copy of this run, and end.")
+@click.option(
+    "--requeue-hash", metavar="H", help="Run nothing: enqueue a copy of the newest run of this spec, and end."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log every claim, too.")
-def worker(settings: str | None, burst: bool, verbose: bool, **flags: Any) -> int:
+def worker(
+    settings: str | None,
+    burst: bool,
+    requeue_id: str | None,
+    requeue_hash: str | None,
+    verbose: bool,
+    **flags: Any,
+) -> int:
     """Run tasks until TERM or INT. The first signal drains, the second stops at once."""
     config, project = configure(flags, settings)
+    if requeue_id or requeue_hash:
+        return requeue(config, requeue_id, requeue_hash)
     log_to_stderr(verbose)
     return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
+
+
+def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:
+    """What `reproq replay` does, in the words of older workers."""
+    if run_id and spec_hash:
+        raise click.UsageError("give either --requeue-id or --requeue-hash")
+    with opened(config.dsn, "reproq worker") as database, database.transaction() as cursor:
+        number = parse_run_id(run_id) if run_id else None
+        old, new = replay(cursor, run_id=number, spec_hash=spec_hash)
+    click.echo(f"run {old} is enqueued again as run {new}")
+    return 0
 
 
 def build_worker(config: Config, project: Project, *, burst: bool, handlers: tuple[Handler, ...]) -> Worker:

@@ -1,7 +1,7 @@
 """Reads for people: lists, one run, counts. Nothing here changes a row or scans the history."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -87,18 +87,24 @@ class WorkerLine:
     unseen_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a list shows; None lets all through. `spec_hash` may be the beginning of one; `error_kind` is that of
+    the newest error; `since_seconds` counts back from now to the enqueue."""
+
+    status: str | None = None
+    queue_name: str | None = None
+    task_path: str | None = None
+    spec_hash: str | None = None
+    error_kind: str | None = None
+    since_seconds: float | None = None
+
+
 def list_runs(
-    cursor: Cursor,
-    *,
-    limit: int,
-    before_id: int = MAX_ID,
-    status: str | None = None,
-    queue_name: str | None = None,
-    task_path: str | None = None,
+    cursor: Cursor, only: RunFilter, *, limit: int, before_id: int = MAX_ID, now: datetime | None = None
 ) -> list[RunLine]:
     """The newest runs below an id, newest first."""
-    filters = {"status": status, "queue_name": queue_name, "task_path": task_path}
-    rows = fetch_all(cursor, "list_runs", {"limit": limit, "before_id": before_id, **filters})
+    rows = fetch_all(cursor, "list_runs", asdict(only) | {"limit": limit, "before_id": before_id, "now": now})
     return [RunLine(*row) for row in rows]
 
 

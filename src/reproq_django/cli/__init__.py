@@ -4,5 +4,6 @@ from typing import Final
 
 commands: Final = {
     "demo": "reproq_django.cli.demo:demo",
+    "enqueue": "reproq_django.cli.enqueue:enqueue",
     "embedded": "reproq_django.cli.embedded:embedded",
 }

@@ -145,7 +145,9 @@ class _Bar:
 def print_how_to_look_further(out: "Console", failed_id: int) -> None:
     """The commands that show more, written so that they work when they are copied."""
     program = os.path.relpath(sys.argv[0]) if os.path.sep in sys.argv[0] else "reproq"
-    out.print("\nLook further; the first command starts the server again:")
+    if program.endswith("__main__.py"):
+        program = f"{sys.executable} -m reproq"
+    out.print("\nLook further; where the server is the embedded one, the first command starts it again:")
     out.print(f"  export DJANGO_SETTINGS_MODULE={SETTINGS}", soft_wrap=True)
     for arguments in ("status", "runs list --status FAILED", f"runs show {failed_id}", "embedded stop"):
         out.print(f"  {program} {arguments}", soft_wrap=True)

@@ -8,5 +8,11 @@ WHERE
     AND (%(status)s::text IS NULL OR status = %(status)s::text)
     AND (%(queue_name)s::text IS NULL OR queue_name = %(queue_name)s::text)
     AND (%(task_path)s::text IS NULL OR task_path = %(task_path)s::text)
+    AND (%(spec_hash)s::text IS NULL OR starts_with(spec_hash, %(spec_hash)s::text))
+    AND (%(error_kind)s::text IS NULL OR errors -> -1 ->> 'kind' = %(error_kind)s::text)
+    AND (
+        %(since_seconds)s::float8 IS NULL
+        OR enqueued_at >= coalesce(%(now)s::timestamptz, now()) - %(since_seconds)s::float8 * interval '1 second'
+    )
 ORDER BY id DESC
 LIMIT %(limit)s::int

@@ -1,0 +1,121 @@
+"""Commands for people and machines, through the real door."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.acceptance.workers import TASKS, reproq, statuses
+
+
+def listed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in reproq(dsn, "runs", "list", "--json", *arguments).stdout.splitlines()]
+
+
+def test_a_task_is_enqueued_by_its_path_with_arguments_and_options(dsn: str, pg: psycopg.Connection) -> None:
+    arguments = ("--args", "[1, 2]", "--queue", "mail", "--priority", "7", "--in", "1h", "--json")
+    facts = json.loads(reproq(dsn, "enqueue", f"{TASKS}.add", *arguments).stdout)
+    row = pg.execute("SELECT id, args::text, queue_name, priority, status FROM task_runs").fetchone()
+    assert row == (int(facts["id"].partition("-")[0]), "[1,2]", "mail", 7, "SCHEDULED")
+
+
+def test_waiting_for_a_run_that_nobody_takes_ends_with_the_reason(dsn: str, pg: psycopg.Connection) -> None:
+    result = reproq(dsn, "enqueue", f"{TASKS}.add", "--args", "[1,2]", "--wait", "200ms", check=False)
+    assert result.returncode == 1
+    assert "does a worker serve the queue default?" in result.stderr
+    assert statuses(pg) == {"READY": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--args", "{}"), "--args = '{}' is not an array"),
+        (("--args", "[1"), "is not JSON"),
+        (("--kwargs", "[]"), "--kwargs = '[]' is not an object"),
+        (("--in", "soon"), "--in = 'soon' is not a duration such as"),
+        (("--at", "2001-01-01T00:00:00+00:00"), "is in the past"),
+        (("--at", "tomorrow"), "is not a moment such as"),
+        (("--at", "2040-01-01", "--in", "5m"), "give either --in or --at"),
+    ],
+)
+def test_what_cannot_be_enqueued_is_refused_before_anything_is_written(
+    arguments: tuple[str, ...], says: str, dsn: str, pg: psycopg.Connection
+) -> None:
+    result = reproq(dsn, "enqueue", f"{TASKS}.add", *arguments, check=False)
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert statuses(pg) == {}
+
+
+def test_an_unknown_path_names_what_was_not_found(dsn: str) -> None:
+    result = reproq(dsn, "enqueue", "tests.acceptance.project.tasks.nothing", check=False)
+    assert result.returncode == 1
+    assert "has no 'nothing'" in result.stderr
+
+
+def test_runs_are_listed_by_status_queue_task_error_spec_and_time(
+    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    enqueue("add", 1, 2)
+    enqueue("add", 1, 2, queue_name="mail")
+    enqueue("fail", "words")
+    reproq(dsn, "worker", "--burst", "--queues", "*")
+    (failed,) = listed(dsn, "--status", "FAILED")
+    assert (failed["error_kind"], failed["error_message"]) == ("exception", "words")
+    assert listed(dsn, "--error", "exception") == [failed]
+    assert [run["queue_name"] for run in listed(dsn, "--queue", "mail")] == ["mail"]
+    assert len(listed(dsn, "--task", f"{TASKS}.add")) == 2
+    assert listed(dsn, "--spec-hash", failed["spec_hash"][:10]) == [failed]
+    assert len(listed(dsn, "--since", "1h")) == 3
+    pg.execute("UPDATE task_runs SET enqueued_at = enqueued_at - interval '2 hours' WHERE status = 'FAILED'")
+    assert len(listed(dsn, "--since", "1h")) == 2
+    assert len(listed(dsn, "--before", str(failed["id"]))) == 2
+
+
+def test_a_worker_requeues_by_id_and_by_hash_and_runs_nothing(
+    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    result = enqueue("add", 1, 2)
+    number = result.id.partition("-")[0]
+    assert f"run {number} is enqueued again" in reproq(dsn, "worker", "--requeue-id", number).stdout
+    assert statuses(pg) == {"READY": 2}
+    reproq(dsn, "worker", "--burst")
+    (spec_hash,) = pg.execute("SELECT DISTINCT spec_hash FROM task_runs").fetchone()
+    reproq(dsn, "worker", "--requeue-hash", spec_hash)
+    assert statuses(pg) == {"READY": 1, "SUCCESSFUL": 2}
+    assert len(pg.execute("SELECT DISTINCT spec_hash FROM task_runs").fetchall()) == 1
+
+
+def test_a_replay_is_compared_and_says_same_or_differs(
+    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    import subprocess
+    import sys
+
+    from tests.acceptance.workers import ROOT, environment
+
+    enqueue("add", 1, 2)
+    reproq(dsn, "worker", "--burst")
+    (number,) = pg.execute("SELECT id FROM task_runs").fetchone()
+    for stored, code, says in (("3", 0, "SAME"), ("4", 3, "DIFFERS")):
+        pg.execute("UPDATE task_runs SET return_value = %s WHERE id = %s", [stored, number])
+        command = [sys.executable, "-m", "reproq", "replay", str(number), "--compare", "--json"]
+        replay = subprocess.Popen(command, env=environment(dsn), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        while statuses(pg).get("READY", 0) == 0:
+            assert replay.poll() is None
+        reproq(dsn, "worker", "--burst")
+        output, _ = replay.communicate(timeout=60)
+        assert (replay.returncode, json.loads(output)["sameness"]) == (code, says)
+
+
+def test_one_run_is_shown_whole(dsn: str, enqueue: Callable[..., Any]) -> None:
+    result = enqueue("fail", "words with \x1b[31mcolour")
+    reproq(dsn, "worker", "--burst")
+    facts = json.loads(reproq(dsn, "runs", "show", result.id, "--json").stdout)
+    assert (facts["result_id"], facts["status"], facts["attempts"]) == (result.id, "FAILED", 2)
+    assert [error["attempt"] for error in facts["errors"]] == [1, 2]
+    shown = reproq(dsn, "runs", "show", result.id).stdout
+    assert "ValueError" in shown
+    assert "\x1b[31m" not in shown
