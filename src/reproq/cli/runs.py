@@ -115,9 +115,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
         if value is not None and name != "errors":
             table.add_row(name, Text(when(value) if hasattr(value, "isoformat") else visible(_text(value))))
     for error in facts["errors"]:
-        table.add_row(
-            f"error {error['attempt']}", Text(f"{error['kind']} {error['exception_class']}: {error['message']}")
-        )
+        summary = f"{error['kind']} {error['exception_class']}: {error['message']}"
+        table.add_row(f"error {error['attempt']}", Text(visible(summary)))
         if error["traceback"]:
             table.add_row("", Text(visible(error["traceback"].rstrip())))
     console().print(table)
