@@ -189,6 +189,14 @@ def load(*sources: Source) -> Config:
     raise ConfigurationError("\n".join(problems))
 
 
+def origins(*sources: Source) -> dict[str, str]:
+    """Where the value of each knob comes from: the name of the last source that sets it, or `default`."""
+    found = dict.fromkeys(KNOBS, "default")
+    for source in sources:
+        found |= dict.fromkeys(source.values, source.name)
+    return found
+
+
 def _parsed(name: str, value: object) -> Any:
     knob = KNOBS.get(name)
     if knob is None:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from tests.acceptance.workers import TASKS, reproq, statuses
 
@@ -119,3 +121,25 @@ def test_one_run_is_shown_whole(dsn: str, enqueue: Callable[..., Any]) -> None:
     shown = reproq(dsn, "runs", "show", result.id).stdout
     assert "ValueError" in shown
     assert "\x1b[31m" not in shown
+
+
+def test_the_configuration_says_where_each_value_comes_from_and_masks_the_secret(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "reproq.toml").write_text('lease = "40s"\nheartbeat = "9s"\nqueues = ["mail", "default"]\n')
+    with_password = conninfo.make_conninfo(dsn, password="s3cret")
+    arguments = ("config", "--json", "--dsn", with_password, "--concurrency", "3")
+    result = reproq(dsn, *arguments, cwd=tmp_path, REPROQ_HEARTBEAT="8s")
+    facts = json.loads(result.stdout)
+    assert facts["lease"] == {"value": "40s", "from": "reproq.toml"}
+    assert facts["heartbeat"] == {"value": "8s", "from": "the environment"}
+    assert facts["queues"]["value"] == "mail,default"
+    assert facts["concurrency"] == {"value": 3, "from": "the command line"}
+    assert facts["timeout"] == {"value": "900s", "from": "default"}
+    assert "s3cret" not in result.stdout
+    assert str(conninfo.conninfo_to_dict(dsn)["dbname"]) in facts["dsn"]["value"]
+
+
+def test_an_unknown_key_of_the_file_names_the_nearest_one(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "reproq.toml").write_text('leese = "40s"\n')
+    result = reproq(dsn, "config", check=False, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "reproq.toml: there is no setting leese; did you mean lease?" in result.stderr

@@ -30,11 +30,13 @@ def environment(dsn: str, **more: str) -> dict[str, str]:
     }
 
 
-def reproq(dsn: str, *arguments: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+def reproq(
+    dsn: str, *arguments: str, check: bool = True, cwd: Path = ROOT, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [sys.executable, "-m", "reproq", *arguments]
     result = subprocess.run(
-        command, env=environment(dsn, **more), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment(dsn, **more), cwd=cwd, capture_output=True, text=True, timeout=60, check=False
     )
     assert not check or result.returncode == 0, result.stdout + result.stderr
     return result

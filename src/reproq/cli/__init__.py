@@ -14,6 +14,7 @@ import click
 from reproq.errors import ConfigurationError, ReproqError, RunNotFound
 
 OWN_COMMANDS: Final = {
+    "config": "reproq.cli.config:config",
     "replay": "reproq.cli.replay:replay",
     "runs": "reproq.cli.runs:runs",
     "status": "reproq.cli.status:status",

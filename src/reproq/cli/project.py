@@ -45,13 +45,14 @@ def flag(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The flag of one knob; its help says default and environment name."""
     knob = KNOBS[name]
     notes = [f"env: {', '.join(knob.environment)}"]
-    if default := _default_text(name):
+    if default := default_text(name):
         notes.insert(0, f"default: {default}")
     help_text = f"{knob.help}  [{'; '.join(notes)}]"
     return click.option(f"--{name.replace('_', '-')}", name, default=None, metavar=name.upper(), help=help_text)
 
 
-def _default_text(name: str) -> str:
+def default_text(name: str) -> str:
+    """The default of a knob as people write it; empty where there is none."""
     value = Config.__dataclass_fields__[name].default
     if isinstance(value, tuple):
         return ",".join(value)
@@ -77,14 +78,20 @@ def find_project(backend: str, settings: str | None) -> Project:
     return NO_PROJECT
 
 
-def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Config, Project]:
-    """The effective configuration and the project. Raises ConfigurationError with every problem in one text."""
+def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[Source], Project]:
+    """Everything that sets a knob, later sources above earlier ones, and the project around us."""
     environment = from_environment(os.environ)
     given = Source("the command line", {name: value for name, value in flags.items() if value is not None})
     backend = str(given.values.get("backend") or environment.values.get("backend") or "default")
     project = find_project(backend, settings)
-    from_project = Source("the Django project", {"dsn": project.dsn} if project.dsn else {})
-    config = load(_file(), from_project, project.source, environment, given)
+    database = Source("the Django project's DATABASES", {"dsn": project.dsn} if project.dsn else {})
+    return [_file(), database, project.source, environment, given], project
+
+
+def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Config, Project]:
+    """The effective configuration and the project. Raises ConfigurationError with every problem in one text."""
+    sources, project = gather(flags, settings)
+    config = load(*sources)
     if not config.dsn:
         raise ConfigurationError(
             "there is no database address: run this where manage.py is, set DJANGO_SETTINGS_MODULE, "

@@ -1,0 +1,43 @@
+"""`reproq config`: every effective value, where it comes from, and how to set it."""
+
+from typing import Any, Final
+
+import click
+
+from reproq.cli.project import database_options, gather
+from reproq.cli.show import as_json_text, console
+from reproq.cli.worker import worker_flags
+from reproq.config import KNOBS, Config, load, origins
+from reproq.store.db import address
+
+MASK: Final = "(secret)"
+
+
+@click.command()
+@database_options
+@worker_flags
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def config(settings: str | None, as_json: bool, **flags: Any) -> None:
+    """Show every effective value and where it comes from. Takes the flags of `worker`; secrets are masked."""
+    sources, _ = gather(flags, settings)
+    effective, found = load(*sources), origins(*sources)
+    rows = [(name, shown(effective, name), found[name], ", ".join(KNOBS[name].environment)) for name in KNOBS]
+    if as_json:
+        click.echo(as_json_text({name: {"value": value, "from": source} for name, value, source, _ in rows}))
+        return
+    from rich.table import Table
+
+    table = Table("setting", "value", "from", "environment", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console().print(table)
+
+
+def shown(effective: Config, name: str) -> Any:
+    """A value as people write it; of a secret only what is no secret."""
+    value = getattr(effective, name)
+    if KNOBS[name].secret:
+        return f"{address(value)} {MASK}" if value else ""
+    if KNOBS[name].unit == "s":
+        return f"{value:g}s"
+    return ",".join(value) if isinstance(value, tuple) else value
