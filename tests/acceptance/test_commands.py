@@ -1,6 +1,8 @@
 """Commands for people and machines, through the real door."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from tests.acceptance.workers import TASKS, reproq, statuses
+from tests.acceptance.workers import ROOT, TASKS, environment, reproq, statuses
 
 
 def listed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
@@ -93,11 +95,6 @@ def test_a_worker_requeues_by_id_and_by_hash_and_runs_nothing(
 def test_a_replay_is_compared_and_says_same_or_differs(
     dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:
-    import subprocess
-    import sys
-
-    from tests.acceptance.workers import ROOT, environment
-
     enqueue("add", 1, 2)
     reproq(dsn, "worker", "--burst")
     (number,) = pg.execute("SELECT id FROM task_runs").fetchone()
@@ -143,3 +140,29 @@ def test_an_unknown_key_of_the_file_names_the_nearest_one(dsn: str, tmp_path: Pa
     result = reproq(dsn, "config", check=False, cwd=tmp_path)
     assert result.returncode == 2
     assert "reproq.toml: there is no setting leese; did you mean lease?" in result.stderr
+
+
+def findings(result: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    return {finding["name"]: finding for finding in json.loads(result.stdout)}
+
+
+def test_the_doctor_finds_what_is_right_and_what_the_tests_server_does_for_speed(dsn: str) -> None:
+    result = reproq(dsn, "doctor", "--json", check=False)
+    found = findings(result)
+    assert [name for name, finding in found.items() if not finding["ok"]] in ([], ["durable"])
+    assert result.returncode == (0 if found["durable"]["ok"] else 3)
+    assert set(found) >= {"database", "LISTEN", "clock", "connections", "migrations", "encoding"}
+
+
+def test_the_doctor_names_the_command_for_a_database_that_is_not_migrated(empty_dsn: str) -> None:
+    result = reproq(empty_dsn, "doctor", check=False)
+    assert result.returncode == 3
+    assert "✗ migrations" in result.stdout
+    assert "-> python manage.py migrate" in result.stdout
+
+
+def test_the_doctor_says_when_there_is_no_database(dsn: str) -> None:
+    nowhere = conninfo.make_conninfo(dsn, host="127.0.0.1", port="1")
+    result = reproq(nowhere, "doctor", "--json", check=False)
+    assert result.returncode == 3
+    assert not findings(result)["database"]["ok"]

@@ -15,6 +15,7 @@ from reproq.errors import ConfigurationError, ReproqError, RunNotFound
 
 OWN_COMMANDS: Final = {
     "config": "reproq.cli.config:config",
+    "doctor": "reproq.cli.doctor:doctor",
     "replay": "reproq.cli.replay:replay",
     "runs": "reproq.cli.runs:runs",
     "status": "reproq.cli.status:status",

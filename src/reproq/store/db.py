@@ -110,7 +110,7 @@ class Database:
 
         Raises ConfigurationError for a refused address and NotMigrated where our tables are missing.
         """
-        connection = self._connection or self._connect()
+        connection = self.connected()
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 yield cursor
@@ -122,6 +122,10 @@ class Database:
         finally:
             if connection.closed or connection.broken:
                 self.close()
+
+    def connected(self) -> psycopg.Connection[Any]:
+        """The connection, in autocommit."""
+        return self._connection or self._connect()
 
     def _connect(self) -> psycopg.Connection[Any]:
         given = conninfo.conninfo_to_dict(self.dsn)

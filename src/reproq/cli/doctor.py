@@ -1,0 +1,109 @@
+"""`reproq doctor`: can this project work with this database? One line a question, with the remedy for every no."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed
+from typing import Any, Final
+
+import click
+
+from reproq import __version__
+from reproq.cli.project import configure, database_options
+from reproq.cli.show import as_json_text, console
+from reproq.config import Config
+from reproq.errors import DatabaseUnavailable, NotMigrated
+from reproq.store.db import Database, address, opened
+from reproq.store.server import ServerFacts, listen_works, server_facts
+from reproq.store.workers import installation
+
+FOUND_SOMETHING: Final = 3
+OLDEST_SERVER: Final = 140_000
+MAX_SKEW_SECONDS: Final = 2.0
+LISTEN_PATIENCE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer. `remedy` says what to do, where `ok` is false."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+@click.command()
+@database_options
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
+    """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong."""
+    config, _ = configure(flags, settings)
+    findings = [*versions(), *examine(config)]
+    if as_json:
+        click.echo(as_json_text([asdict(finding) for finding in findings]))
+    else:
+        out = console()
+        for finding in findings:
+            mark = "✓" if finding.ok else "✗"
+            out.print(f"{mark} {finding.name:12} {finding.detail}", soft_wrap=True)
+            if not finding.ok:
+                out.print(f"  {'':12} -> {finding.remedy}", soft_wrap=True)
+    return 0 if all(finding.ok for finding in findings) else FOUND_SOMETHING
+
+
+def versions() -> Iterator[Finding]:
+    """What runs here."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    detail = f"reproq {__version__}, Python {python}, Django {installed('django')}, psycopg {installed('psycopg')}"
+    yield Finding("versions", True, detail)
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """What the database says; ends with the first answer that makes the others pointless."""
+    where = address(config.dsn)
+    try:
+        with opened(config.dsn, "reproq doctor") as database:
+            with database.transaction() as cursor:
+                facts = server_facts(cursor)
+            yield Finding("database", True, f"{where}, PostgreSQL {facts.version}")
+            yield from judge(facts, config)
+            yield listening(database)
+            yield migrated(database)
+    except DatabaseUnavailable as error:
+        yield Finding("database", False, str(error), "start the server, or correct the address")
+
+
+def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:
+    """What can be said of a server's own words."""
+    ok = facts.version_number >= OLDEST_SERVER
+    yield Finding("PostgreSQL", ok, f"version {facts.version}", "upgrade the server to PostgreSQL 14 or later")
+    yield Finding("encoding", facts.encoding == "UTF8", facts.encoding, "use a database with ENCODING 'UTF8'")
+    yield Finding("primary", not facts.is_standby, "a standby" if facts.is_standby else "writable", "name the primary")
+    remedy = "set fsync and full_page_writes on; a crash may lose what was committed"
+    yield Finding("durable", facts.is_durable, "fsync and full_page_writes", remedy)
+    skew = facts.epoch_seconds - time.time()
+    remedy = "synchronise the clocks; only displayed times depend on this host's, leases do not"
+    yield Finding("clock", abs(skew) <= MAX_SKEW_SECONDS, f"the server is {skew:+.1f} s off this host", remedy)
+    needed = 1 + (config.concurrency or os.cpu_count() or 1)
+    left = facts.connections_allowed - facts.connections_used
+    detail = f"{left} of {facts.connections_allowed} are free, a worker and its runs may use {needed}"
+    yield Finding("connections", left >= needed, detail, "raise max_connections or lower --concurrency")
+
+
+def listening(database: Database) -> Finding:
+    """Whether a worker could be woken."""
+    ok = listen_works(database, LISTEN_PATIENCE_SECONDS)
+    remedy = "connect to the server itself; a pooler in transaction mode delivers no notifications"
+    return Finding("LISTEN", ok, "notifications arrive" if ok else "no notification arrived", remedy)
+
+
+def migrated(database: Database) -> Finding:
+    """Whether our tables are there, and as new as this version needs."""
+    try:
+        with database.transaction() as cursor:
+            return Finding("migrations", True, f"installation {installation(cursor)}")
+    except NotMigrated as error:
+        return Finding("migrations", False, str(error), "python manage.py migrate")
