@@ -1,5 +1,7 @@
 """The tables, their rules, and what Django has no words for. Rewritten, not followed, until the first release."""
 
+from datetime import UTC, datetime
+
 import django.db.models.expressions
 import django.db.models.functions.datetime
 import django.db.models.functions.text
@@ -7,6 +9,8 @@ from django.db import migrations, models
 
 import reproq_django.fields
 from reproq_django import schema
+
+READABLE_TIMES = (datetime(1, 7, 1, tzinfo=UTC), datetime(9999, 7, 1, tzinfo=UTC))
 
 
 class Migration(migrations.Migration):
@@ -268,9 +272,21 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("timeout_seconds__isnull", True), ("timeout_seconds__gt", 0), _connector="OR"
+                            ("timeout_seconds__isnull", True),
+                            models.Q(("timeout_seconds__gt", 0), ("timeout_seconds__lte", 2592000.0)),
+                            _connector="OR",
                         ),
-                        name="task_runs_timeout_positive",
+                        name="task_runs_timeout_bounded",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("due_at__range", READABLE_TIMES),
+                            ("enqueued_at__range", READABLE_TIMES),
+                            models.Q(
+                                ("run_after__isnull", True), ("run_after__range", READABLE_TIMES), _connector="OR"
+                            ),
+                        ),
+                        name="task_runs_times_readable",
                     ),
                 ],
             },
