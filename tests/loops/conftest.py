@@ -14,6 +14,7 @@ from reproq.executors import Ended, Key
 from reproq.lifecycle import Outcome, Success
 from reproq.spec import make_spec
 from reproq.store.db import Database
+from reproq.store.requests import Request
 from reproq.store.runs import NewRun, enqueue
 from reproq.store.thread import DirectStore
 from reproq.store.workers import WorkerRow
@@ -86,6 +87,28 @@ class HandExecutor:
     def close(self) -> None: ...
 
 
+class CutStore(DirectStore):
+    """Keeps what it is asked, unanswered, while `cut` is set: the database is away."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        super().__init__(database, clock)
+        self.cut = False
+        self.waiting: list[Request] = []
+
+    def submit(self, request: Request) -> None:
+        if self.cut:
+            self.waiting.append(request)
+        else:
+            super().submit(request)
+
+    def mend(self) -> None:
+        """The database is back, and answers what waited."""
+        self.cut = False
+        waiting, self.waiting = self.waiting, []
+        for request in waiting:
+            self.submit(request)
+
+
 class Bench:
     """Everything a test of the loop needs, over one database."""
 
@@ -94,7 +117,7 @@ class Bench:
         self.pg = pg
         self._dsn = dsn
         self._workers: list[Worker] = []
-        self._stores: list[DirectStore] = []
+        self.stores: dict[str, CutStore] = {}
 
     def worker(self, name: str = "w1", **options: Any) -> tuple[Worker, HandExecutor, list[Event]]:
         """A worker with its own connection; returns its executor and its events, too."""
@@ -110,7 +133,7 @@ class Bench:
             concurrency=concurrency,
             version="0",
         )
-        store = DirectStore(Database(self._dsn, name), self.clock.now)
+        store = self.stores[name] = CutStore(Database(self._dsn, name), self.clock.now)
         executor, events = HandExecutor(), []
         telemetry = Telemetry([events.append])
         monotonic = self.clock.monotonic

@@ -4,6 +4,8 @@ import pytest
 
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Failure, Kind, Release
+from reproq.store.claims import RESCUE_LIMIT
+from reproq.store.requests import RescueRuns
 from tests.loops.conftest import Bench
 
 BROKEN = Failure(Kind.EXCEPTION, "builtins.ValueError", "broken")
@@ -123,6 +125,54 @@ def test_a_worker_rescues_only_after_a_whole_lease_of_unbroken_contact(bench: Be
     assert bench.statuses() == {"SCHEDULED": 1}
     (rescued,) = [event for event in events if event.name == "run.rescued"]
     assert rescued.fields["lost_by"] == "lost"
+
+
+def test_no_rescue_is_asked_while_the_database_is_away_nor_until_a_lease_after_it(bench: Bench) -> None:
+    lost, _, _ = bench.worker("lost")
+    bench.enqueue(1)
+    bench.steps(lost)
+    rescuer, _, _ = bench.worker("rescuer")
+    for _ in range(4):
+        bench.steps(lost)
+        bench.steps(rescuer)
+        bench.clock.advance(10)
+    store = bench.stores["rescuer"]
+    store.cut = True
+    for _ in range(6):
+        bench.steps(rescuer)
+        bench.clock.advance(10)
+    assert not any(isinstance(request, RescueRuns) for request in store.waiting)
+    store.mend()
+    for _ in range(3):
+        bench.steps(rescuer)
+        assert bench.statuses() == {"RUNNING": 1}, "the other worker has not had its time to renew"
+        bench.clock.advance(10)
+    bench.steps(rescuer)
+    assert bench.statuses() == {"SCHEDULED": 1}
+
+
+def test_a_worker_that_was_itself_stopped_for_a_while_has_lost_contact(bench: Bench) -> None:
+    lost, _, _ = bench.worker("lost")
+    bench.enqueue(1)
+    rescuer, _, _ = bench.worker("rescuer")
+    for _ in range(4):
+        bench.steps(lost)
+        bench.steps(rescuer)
+        bench.clock.advance(10)
+    bench.clock.advance(300)
+    bench.steps(rescuer)
+    assert bench.statuses() == {"RUNNING": 1}
+
+
+def test_more_lost_runs_than_one_batch_are_rescued_at_once(bench: Bench) -> None:
+    lost, _, _ = bench.worker("lost", concurrency=RESCUE_LIMIT + 50)
+    bench.enqueue(*range(RESCUE_LIMIT + 50))
+    bench.steps(lost)
+    rescuer, _, _ = bench.worker("rescuer")
+    for _ in range(5):
+        bench.steps(rescuer, 6)
+        bench.clock.advance(10)
+    assert bench.statuses() == {"SCHEDULED": RESCUE_LIMIT + 50}
 
 
 def test_a_late_renewal_takes_up_the_claim_again_when_nobody_rescued_it(bench: Bench) -> None:

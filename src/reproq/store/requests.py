@@ -180,9 +180,13 @@ class RenewLeases:
 
 @dataclass(frozen=True, slots=True)
 class RescueRuns:
-    """Finalise what other workers lost; answers what became of it. A row that the database refuses stops no other."""
+    """Finalise what other workers lost; answers what became of it. A row that the database refuses stops no other.
+
+    A rescue that waited longer than `patience_seconds` for the database is void: after an outage others renew first.
+    """
 
     lease_seconds: float
+    patience_seconds: float
 
     def run(self, database: Database, now: Clock) -> list[Rescued]:
         try:

@@ -170,7 +170,7 @@ class Worker:
                 self._presence.on_renewed(renewed, now)
                 self._on_renewed(held, renewed)
             case RescueRuns(), list() as rescued:
-                self._presence.on_rescued()
+                self._presence.on_rescued(len(rescued), now)
                 for one in rescued:
                     tell_rescued(self._telemetry, one)
             case ListQueues(), list() as names:
