@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-import django.db.models.expressions
 import django.db.models.functions.datetime
 import django.db.models.functions.text
 from django.db import migrations, models
+from django.db.models.expressions import RawSQL
 
 import reproq_django.fields
 from reproq_django import schema
@@ -27,18 +27,8 @@ class Migration(migrations.Migration):
                 ("cron_expr", models.TextField()),
                 ("time_zone", models.TextField(db_default="UTC")),
                 ("task_path", models.TextField()),
-                (
-                    "args",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'[]'::json", ())
-                    ),
-                ),
-                (
-                    "kwargs",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::json", ())
-                    ),
-                ),
+                ("args", reproq_django.fields.ExactJSONField(db_default=RawSQL("'[]'::json", ()))),
+                ("kwargs", reproq_django.fields.ExactJSONField(db_default=RawSQL("'{}'::json", ()))),
                 ("queue_name", models.TextField(db_default="default")),
                 ("priority", models.SmallIntegerField(db_default=0)),
                 ("enabled", models.BooleanField(db_default=True)),
@@ -56,24 +46,14 @@ class Migration(migrations.Migration):
                 ("worker_id", models.TextField(primary_key=True, serialize=False)),
                 ("hostname", models.TextField(db_default="")),
                 ("pid", models.IntegerField(db_default=0)),
-                (
-                    "queues",
-                    reproq_django.fields.TextArrayField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::text[]", ())
-                    ),
-                ),
+                ("queues", reproq_django.fields.TextArrayField(db_default=RawSQL("'{}'::text[]", ()))),
                 ("executor", models.TextField(db_default="")),
                 ("concurrency", models.IntegerField(db_default=1)),
                 ("version", models.TextField(db_default="")),
                 ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("last_seen_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("draining", models.BooleanField(db_default=False)),
-                (
-                    "idle_queues",
-                    reproq_django.fields.TextArrayField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::text[]", ())
-                    ),
-                ),
+                ("idle_queues", reproq_django.fields.TextArrayField(db_default=RawSQL("'{}'::text[]", ()))),
             ],
             options={
                 "db_table": "reproq_workers",
@@ -104,26 +84,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 (
                     "nonce",
-                    models.BigIntegerField(
-                        db_default=django.db.models.expressions.RawSQL(
-                            "hashtextextended(gen_random_uuid()::text, 0)", ()
-                        )
-                    ),
+                    models.BigIntegerField(db_default=RawSQL("hashtextextended(gen_random_uuid()::text, 0)", ())),
                 ),
                 ("backend", models.TextField(db_default="default")),
                 ("task_path", models.TextField()),
-                (
-                    "args",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'[]'::json", ())
-                    ),
-                ),
-                (
-                    "kwargs",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::json", ())
-                    ),
-                ),
+                ("args", reproq_django.fields.ExactJSONField(db_default=RawSQL("'[]'::json", ()))),
+                ("kwargs", reproq_django.fields.ExactJSONField(db_default=RawSQL("'{}'::json", ()))),
                 ("spec_hash", models.TextField()),
                 ("queue_name", models.TextField(db_default="default")),
                 ("priority", models.SmallIntegerField(db_default=0)),
@@ -145,12 +111,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attempts", models.IntegerField(db_default=0)),
-                (
-                    "worker_ids",
-                    reproq_django.fields.TextArrayField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::text[]", ())
-                    ),
-                ),
+                ("worker_ids", reproq_django.fields.TextArrayField(db_default=RawSQL("'{}'::text[]", ()))),
                 ("failures", models.IntegerField(db_default=0)),
                 ("max_attempts", models.IntegerField(db_default=3)),
                 ("backoff_seconds", reproq_django.fields.FloatArrayField(blank=True, null=True)),
@@ -165,7 +126,7 @@ class Migration(migrations.Migration):
                 ("last_attempted_at", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("return_value", reproq_django.fields.ExactJSONField(blank=True, null=True)),
-                ("errors", models.JSONField(db_default=django.db.models.expressions.RawSQL("'[]'::jsonb", ()))),
+                ("errors", models.JSONField(db_default=RawSQL("'[]'::jsonb", ()))),
                 ("waiting_reason", models.TextField(blank=True, null=True)),
                 ("cancel_requested_at", models.DateTimeField(blank=True, null=True)),
                 ("replay_of", models.BigIntegerField(blank=True, null=True)),
