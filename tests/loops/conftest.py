@@ -116,7 +116,7 @@ class Bench:
         self.clock = Clock()
         self.pg = pg
         self._dsn = dsn
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
         self.stores: dict[str, CutStore] = {}
 
     def worker(self, name: str = "w1", **options: Any) -> tuple[Worker, HandExecutor, list[Event]]:
@@ -127,7 +127,7 @@ class Bench:
         row = WorkerRow(
             worker_id=name,
             hostname="h",
-            pid=len(self._workers),
+            pid=len(self.workers),
             queues=config.queues,
             executor="hand",
             concurrency=concurrency,
@@ -138,7 +138,7 @@ class Bench:
         telemetry = Telemetry([events.append])
         monotonic = self.clock.monotonic
         worker = Worker(config, row, store, executor, telemetry, burst=burst, monotonic=monotonic)
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker, executor, events
 
     def steps(self, worker: Worker, times: int = 4) -> None:
@@ -159,7 +159,7 @@ class Bench:
         return dict(self.pg.execute("SELECT status, count(*) FROM task_runs GROUP BY status").fetchall())
 
     def close(self) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.close()
 
 

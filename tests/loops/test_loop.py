@@ -309,3 +309,31 @@ def test_a_worker_whose_row_was_removed_registers_again(bench: Bench) -> None:
     bench.clock.advance(10)
     bench.steps(worker)
     assert bench.pg.execute("SELECT worker_id FROM reproq_workers").fetchall() == [("w1",)]
+
+
+def test_leases_are_renewed_while_another_worker_bears_the_id(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    bench.pg.execute("UPDATE reproq_workers SET hostname = 'elsewhere'")
+    for _ in range(5):
+        bench.clock.advance(10)
+        bench.pg.execute("UPDATE reproq_workers SET last_seen_at = %s", [bench.clock.now()])
+        bench.steps(worker)
+    assert events[-1].name == "worker.id_taken"
+    (left,) = bench.pg.execute(
+        "SELECT extract(epoch FROM lease_expires_at - %s) FROM task_runs", [bench.clock.now()]
+    ).fetchone()
+    assert left == 30
+    executor.end_all()
+    bench.steps(worker)
+    assert bench.statuses() == {"SUCCESSFUL": 1}
+
+
+def test_a_worker_leaves_the_row_of_its_successor_alone(bench: Bench) -> None:
+    worker, _, _ = bench.worker()
+    bench.steps(worker)
+    bench.pg.execute("UPDATE reproq_workers SET hostname = 'elsewhere'")
+    worker.close()
+    bench.workers.remove(worker)
+    assert bench.pg.execute("SELECT hostname FROM reproq_workers").fetchall() == [("elsewhere",)]

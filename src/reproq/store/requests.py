@@ -35,14 +35,13 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Deregister:
-    """Take the worker's row away."""
+    """Take the worker's row away, if it is still its own."""
 
-    worker_id: str
-    pid: int
+    worker: WorkerRow
 
     def run(self, database: Database, now: Clock) -> None:
         with database.transaction() as cursor:
-            workers.deregister(cursor, self.worker_id, self.pid)
+            workers.deregister(cursor, self.worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +162,11 @@ class RenewAnswer:
     registered: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RenewLeases:
     """The heartbeat: extend the leases of everything held, and say that the worker lives."""
 
-    worker_id: str
+    worker: WorkerRow
     held: tuple[Key, ...]
     lease_seconds: float
     draining: bool
@@ -175,7 +174,7 @@ class RenewLeases:
     def run(self, database: Database, now: Clock) -> RenewAnswer:
         with database.transaction() as cursor:
             ours = claims.renew(cursor, self.held, self.lease_seconds, now) if self.held else {}
-            return RenewAnswer(ours, workers.heartbeat(cursor, self.worker_id, self.draining, now))
+            return RenewAnswer(ours, workers.heartbeat(cursor, self.worker, self.draining, now))
 
 
 @dataclass(frozen=True, slots=True)

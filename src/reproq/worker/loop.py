@@ -117,7 +117,7 @@ class Worker:
         """Kill what still runs, take the worker's row away, and end the store. To be called once."""
         self._executor.close()
         if self._presence.registered:
-            self._store.submit(Deregister(self._row.worker_id, self._row.pid))
+            self._store.submit(Deregister(self._row))
         if self.left_behind:
             self._telemetry.emit("worker.left_behind", runs=self.left_behind, next="their leases bring them back")
         self._store.close()

@@ -21,6 +21,7 @@ class Presence:
 
     def __init__(self, config: Config, row: WorkerRow, telemetry: Telemetry) -> None:
         self.registered = False
+        self._has_begun = False
         self._config = config
         self._row = row
         self._telemetry = telemetry
@@ -33,7 +34,11 @@ class Presence:
 
     def moments(self) -> Iterator[float]:
         """When `requests` next has something to ask."""
-        duties = [self._renewals] if self.registered else [self._registration]
+        duties = []
+        if not self.registered:
+            duties.append(self._registration)
+        if self._has_begun:
+            duties.append(self._renewals)
         if self._may_rescue:
             duties.append(self._rescues)
         return (duty.next_s for duty in duties if duty.asked_s is None)
@@ -45,16 +50,12 @@ class Presence:
 
     def requests(self, now: float, held: tuple[Key, ...], draining: bool) -> Iterator[Request]:
         """What is due, in the order in which it matters."""
-        if not self.registered:
-            if self._registration.is_due(now):
-                self._registration.asked_s = now
-                yield Register(self._row, self._config.lease)
-            return
-        if self._renewals.is_due(now):
+        if not self.registered and self._registration.is_due(now):
+            self._registration.asked_s = now
+            yield Register(self._row, self._config.lease)
+        if self._has_begun and self._renewals.is_due(now):  # also while its row is gone: the leases hang on no row
             self._renewals.ask(now, self._config.heartbeat)
-            lease_seconds = self._config.lease
-            worker_id = self._row.worker_id
-            yield RenewLeases(worker_id=worker_id, held=held, lease_seconds=lease_seconds, draining=draining)
+            yield RenewLeases(self._row, held=held, lease_seconds=self._config.lease, draining=draining)
         if self._may_rescue and self._rescues.is_due(now):
             self._rescues.next_s = now + self._config.lease / 3
             if self._contact_since is not None and now - self._contact_since >= self._config.lease:
@@ -65,10 +66,12 @@ class Presence:
         """The row is written, or another living worker bears the id. Raises ConfigurationError when that one stays."""
         self._registration.asked_s = None
         if installation is not None:
-            self.registered = True
+            self.registered = self._has_begun = True
+            self._refused_since = None
             self._tell_started(installation)
             return
-        self._refused_since = self._refused_since or now
+        if self._refused_since is None:
+            self._refused_since = now
         if now - self._refused_since > 2 * self._config.lease:
             raise ConfigurationError(
                 f"another living worker bears the id {self._row.worker_id}; give this one another --worker-id"
@@ -83,7 +86,7 @@ class Presence:
             self._contact_since = now
         self._renewed_s = now
         self._renewals.asked_s = None
-        if not answer.registered:
+        if self.registered and not answer.registered:
             self.registered, self._registration.next_s = False, now
 
     def on_rescued(self, count: int, now: float) -> None:
