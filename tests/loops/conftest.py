@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from reproq.config import Config
-from reproq.executors import Ended, Key
-from reproq.lifecycle import Outcome, Success
+from reproq.executors import Ended
+from reproq.lifecycle import Key, Outcome, Success
 from reproq.spec import make_spec
 from reproq.store.db import Database
 from reproq.store.requests import Request

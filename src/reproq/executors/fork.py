@@ -15,12 +15,12 @@ from typing import Final
 
 from reproq.child.control import Packet, Verb
 from reproq.errors import ProtocolError
-from reproq.executors import Ended, Key
+from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
 from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
-from reproq.lifecycle import Outcome
+from reproq.lifecycle import Key, Outcome
 from reproq.wire import Payload, frame
 
 TIMEOUT_SECONDS: Final = 900.0

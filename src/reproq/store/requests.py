@@ -10,9 +10,9 @@ from typing import Final
 
 import psycopg
 
-from reproq.lifecycle import Failure, Kind, Status, Verdict
+from reproq.lifecycle import Failure, Key, Kind, Status, Verdict
 from reproq.store import claims, queues, workers
-from reproq.store.claims import Claimed, Finalisation, Key, Rescued
+from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.store.db import Database, is_bad_row
 from reproq.store.workers import WorkerRow
 
@@ -133,7 +133,7 @@ def _store(database: Database, batch: tuple[Finalisation, ...], now: Clock, answ
             middle = len(batch) // 2
             _store(database, batch[:middle], now, answer)
             _store(database, batch[middle:], now, answer)
-        elif (key := (batch[0].run_id, batch[0].token)) not in answer.refused:
+        elif (key := batch[0].key) not in answer.refused:
             answer.refused[key] = _reason(error)
             _store(database, (_replaced(batch[0], answer.refused[key]),), now, answer)
         # else the replacement was refused too: the lease brings the run back
@@ -199,7 +199,7 @@ class RescueRuns:
         answer = FinalizeAnswer(set(), {})
         _store(database, tuple(one.end for one in lost), now, answer)
         keys = answer.stored - answer.refused.keys()
-        return [one for one in lost if (one.claim.run_id, one.claim.token) in keys]
+        return [one for one in lost if one.claim.key in keys]
 
 
 @dataclass(frozen=True, slots=True)

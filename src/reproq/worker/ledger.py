@@ -1,7 +1,7 @@
 """What the worker holds: runs that run, and ends that wait to be stored. Both keep their leases until then."""
 
-from reproq.executors import Ended, Key
-from reproq.lifecycle import Outcome, decide
+from reproq.executors import Ended
+from reproq.lifecycle import Key, Outcome, decide
 from reproq.store.claims import Claimed, Finalisation
 
 
@@ -26,9 +26,8 @@ class Ledger:
 
     def start(self, claimed: Claimed) -> Key:
         """A claimed run begins."""
-        key = (claimed.claim.run_id, claimed.claim.token)
-        self.running[key] = claimed
-        return key
+        self.running[claimed.claim.key] = claimed
+        return claimed.claim.key
 
     def end(self, ended: Ended) -> bool:
         """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before."""
@@ -43,8 +42,7 @@ class Ledger:
     ) -> None:
         """Decide what becomes of a claim, and keep it until it is stored."""
         verdict = decide(claimed.claim, outcome, max_releases=self._max_releases)
-        run_id, token = claimed.claim.run_id, claimed.claim.token
-        self.ending[run_id, token] = Finalisation(run_id, token, verdict, started_s, ended_s)
+        self.ending[claimed.claim.key] = Finalisation(*claimed.claim.key, verdict, started_s, ended_s)
 
     def stored(self, key: Key) -> None:
         """The database knows the end of this claim, or that it is no longer ours."""

@@ -11,8 +11,8 @@ from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
 from reproq.config import Config
-from reproq.executors import Executor, Key
-from reproq.lifecycle import Failure, Kind, Release
+from reproq.executors import Executor
+from reproq.lifecycle import Failure, Key, Kind, Release
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.requests import (
     Answer,
@@ -196,7 +196,7 @@ class Worker:
     def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
         self._finalising = False
         for item in batch:
-            key = (item.run_id, item.token)
+            key = item.key
             self._ledger.stored(key)
             if key in answer.refused:
                 then = "it is stored as failed" if key in answer.stored else "its lease brings it back"

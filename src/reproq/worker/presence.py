@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
-from reproq.executors import Key
+from reproq.lifecycle import Key
 from reproq.store.claims import RESCUE_LIMIT
 from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request, RescueRuns
 from reproq.store.workers import WorkerRow
