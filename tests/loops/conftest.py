@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from reproq.config import Config
+from reproq.errors import ConfigurationError
 from reproq.executors import Ended
-from reproq.lifecycle import Key, Outcome, Success
+from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.spec import make_spec
 from reproq.store.db import Database
 from reproq.store.requests import Request
@@ -46,12 +47,15 @@ class HandExecutor:
         self.payloads: dict[Key, Payload] = {}
         self.stopped: dict[Key, Outcome] = {}
         self.is_ready = True
+        self.never_ready = False
         self._ended: list[Ended] = []
 
     def start(self, selector: BaseSelector) -> None: ...
 
     @property
     def ready(self) -> bool:
+        if self.never_ready:
+            raise ConfigurationError("the project cannot be imported")
         return self.is_ready
 
     @property
@@ -84,7 +88,9 @@ class HandExecutor:
     def take_notices(self) -> list[str]:
         return []
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        for key in list(self.payloads):
+            self.end(key, Release("the executor was closed", started=True))
 
 
 class CutStore(DirectStore):

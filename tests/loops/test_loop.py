@@ -4,6 +4,7 @@ import pytest
 
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Failure, Kind, Release
+from reproq.service import serve
 from reproq.store.claims import RESCUE_LIMIT
 from reproq.store.requests import RescueRuns
 from tests.loops.conftest import Bench
@@ -222,6 +223,34 @@ def test_what_outlasts_the_drain_is_stopped_and_given_back(bench: Bench) -> None
     executor.end(key, why)
     bench.steps(worker)
     assert worker.finished
+    assert bench.pg.execute("SELECT status, failures, releases FROM task_runs").fetchone() == ("READY", 0, 1)
+
+
+def test_what_a_closed_worker_had_in_hand_is_stored_or_given_back(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1, 2, 3)
+    bench.steps(worker)
+    first, second, _ = executor.payloads
+    executor.end(first)
+    bench.stores["w1"].cut = True
+    worker.step(0)  # the first end is on its way to the store
+    executor.end(second, BROKEN)
+    bench.stores["w1"].mend()
+    worker.close()
+    bench.workers.remove(worker)
+    assert bench.statuses() == {"SUCCESSFUL": 1, "SCHEDULED": 1, "READY": 1}
+    assert not worker.left_behind
+    assert [event.name for event in events][-4:] == ["run.succeeded", "run.retried", "run.released", "worker.stopped"]
+
+
+def test_a_worker_that_ends_by_an_error_gives_its_runs_back(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    executor.never_ready = True
+    with pytest.raises(ConfigurationError):
+        serve(worker)
+    bench.workers.remove(worker)
     assert bench.pg.execute("SELECT status, failures, releases FROM task_runs").fetchone() == ("READY", 0, 1)
 
 
