@@ -100,8 +100,10 @@ class CutStore(DirectStore):
         super().__init__(database, clock)
         self.cut = False
         self.waiting: list[Request] = []
+        self.asked: list[Request] = []
 
     def submit(self, request: Request) -> None:
+        self.asked.append(request)
         if self.cut:
             self.waiting.append(request)
         else:
@@ -112,7 +114,7 @@ class CutStore(DirectStore):
         self.cut = False
         waiting, self.waiting = self.waiting, []
         for request in waiting:
-            self.submit(request)
+            super().submit(request)
 
 
 class Bench:

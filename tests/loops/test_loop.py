@@ -281,6 +281,39 @@ def test_a_burst_waits_for_what_falls_due_within_a_minute_and_ends(bench: Bench)
     assert bench.statuses() == {"SUCCESSFUL": 1, "SCHEDULED": 1}
 
 
+def test_a_burst_ends_beside_a_full_queue_that_it_excludes(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(burst=True, queues=("*",), exclude_queues=("slow",))
+    bench.enqueue(1, 2, queue_name="slow")
+    bench.enqueue(3, queue_name="slow", delay_seconds=10.0)
+    bench.enqueue(4)
+    bench.steps(worker)
+    executor.end_all()
+    bench.steps(worker)
+    bench.clock.advance(1)
+    bench.steps(worker, 6)
+    assert worker.finished
+    assert bench.statuses() == {"SUCCESSFUL": 1, "READY": 2, "SCHEDULED": 1}
+
+
+def test_a_due_run_that_another_transaction_holds_makes_nobody_spin(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1, delay_seconds=10.0)
+    bench.steps(worker)
+    asked = bench.stores["w1"].asked
+    bench.clock.advance(11)
+    with bench.pg.transaction():
+        bench.pg.execute("SELECT FROM task_runs FOR UPDATE")
+        bench.steps(worker)
+        asked.clear()
+        for _ in range(4):
+            bench.clock.advance(0.01)
+            bench.steps(worker)
+        assert asked == []
+    bench.clock.advance(0.02)
+    bench.steps(worker)
+    assert len(executor.payloads) == 1
+
+
 def test_all_queues_are_found_and_excluded_ones_left_alone(bench: Bench) -> None:
     worker, executor, _ = bench.worker(queues=("*",), exclude_queues=("slow",))
     for queue in ("mail", "slow", "reports"):

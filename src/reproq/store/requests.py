@@ -213,14 +213,15 @@ class ListQueues:
 
 @dataclass(frozen=True, slots=True)
 class AskWorkLeft:
-    """Whether these queues (None: all) hold anything READY, or due within the horizon."""
+    """Whether these queues (None: all but the excluded) hold anything READY, or due within the horizon."""
 
     queues: tuple[str, ...] | None
     horizon_seconds: float
+    excluded: tuple[str, ...] = ()
 
     def run(self, database: Database, now: Clock) -> bool:
         with database.transaction() as cursor:
-            return queues.work_left(cursor, self.queues, self.horizon_seconds, now)
+            return queues.work_left(cursor, self.queues, self.horizon_seconds, self.excluded, now)
 
 
 Request = Register | Deregister | ClaimRuns | FinalizeRuns | RenewLeases | RescueRuns | ListQueues | AskWorkLeft
