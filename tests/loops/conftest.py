@@ -68,9 +68,9 @@ class HandExecutor:
     def stop(self, key: Key, outcome: Outcome) -> None:
         self.stopped[key] = outcome
 
-    def end(self, key: Key, outcome: Outcome | None = None, at: float = 0.0) -> None:
+    def end(self, key: Key, outcome: Outcome | None = None, at: float | None = 0.0) -> None:
         del self.payloads[key]
-        self._ended.append(Ended(key, outcome or Success("null"), at, at))
+        self._ended.append(Ended(key, outcome or Success("null"), at, at or 0.0))
 
     def end_all(self) -> None:
         for key in list(self.payloads):

@@ -254,6 +254,18 @@ def test_a_worker_that_ends_by_an_error_gives_its_runs_back(bench: Bench) -> Non
     assert bench.pg.execute("SELECT status, failures, releases FROM task_runs").fetchone() == ("READY", 0, 1)
 
 
+def test_a_run_that_was_stopped_before_it_began_costs_no_attempt(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(drain_timeout=0.0)
+    bench.enqueue(1)
+    bench.steps(worker)
+    worker.drain()
+    bench.steps(worker)
+    ((key, why),) = executor.stopped.items()
+    executor.end(key, why, at=None)
+    bench.steps(worker)
+    assert bench.pg.execute("SELECT status, attempts, releases FROM task_runs").fetchone() == ("READY", 0, 0)
+
+
 def test_a_second_stop_shortens_the_drain(bench: Bench) -> None:
     worker, executor, _ = bench.worker()
     bench.enqueue(1)

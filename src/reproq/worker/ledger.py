@@ -1,7 +1,9 @@
 """What the worker holds: runs that run, and ends that wait to be stored. Both keep their leases until then."""
 
+from dataclasses import replace
+
 from reproq.executors import Ended
-from reproq.lifecycle import Key, Outcome, decide
+from reproq.lifecycle import Key, Outcome, Release, decide
 from reproq.store.claims import Claimed, Finalisation
 
 
@@ -30,11 +32,17 @@ class Ledger:
         return claimed.claim.key
 
     def end(self, ended: Ended) -> bool:
-        """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before."""
+        """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before.
+
+        Whoever stops a run need not know whether its task had begun: a release of one that had not costs no attempt.
+        """
         if ended.key in self._lost:
             self._lost.discard(ended.key)
             return False
-        self.settle(self.running.pop(ended.key), ended.outcome, ended.started_s, ended.ended_s)
+        outcome = ended.outcome
+        if isinstance(outcome, Release) and ended.started_s is None:
+            outcome = replace(outcome, started=False)
+        self.settle(self.running.pop(ended.key), outcome, ended.started_s, ended.ended_s)
         return True
 
     def settle(
