@@ -87,6 +87,10 @@ FINAL: Final = frozenset({Kind.BAD_RETURN, Kind.SPEC_TAMPERED, Kind.BAD_SPEC, Ki
 """Kinds that end the run at once, whatever attempts are left."""
 
 
+Key = tuple[int, int]
+"""`(run_id, token)` names one claim: a worker may hold an expired claim of a run and its next one together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a worker holds of a run while it runs: the fence `(run_id, token)`, and the counters `decide` needs."""
@@ -100,6 +104,10 @@ class Claim:
     spec_hash: str
     backoff_seconds: tuple[float, ...] | None = None
     unknown_for_seconds: float = 0.0
+
+    @property
+    def key(self) -> Key:
+        return self.run_id, self.token
 
 
 @dataclass(frozen=True, slots=True)

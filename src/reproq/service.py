@@ -27,9 +27,9 @@ def serve(worker: Worker, each_step: Callable[[], None] = lambda: None) -> int:
                     acted_on = len(received)
                     worker.drain(None if acted_on == 1 else 0.0)
                 each_step()
-        return 1 if worker.left_behind else 0
     finally:
         worker.close()
+    return 1 if worker.left_behind else 0
 
 
 @contextmanager

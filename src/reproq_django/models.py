@@ -3,6 +3,9 @@
 The rules behind the columns are contract 2; what the engine does with them is in `reproq.store`, never here.
 """
 
+from datetime import UTC, datetime
+from typing import Final
+
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.expressions import RawSQL
@@ -13,6 +16,9 @@ from reproq_django.fields import ExactJSONField, FloatArrayField, TextArrayField
 
 STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in Status]
 FINISHED_NAMES = sorted(status.value for status in FINISHED)
+READABLE_TIMES: Final = (datetime(1, 7, 1, tzinfo=UTC), datetime(9999, 7, 1, tzinfo=UTC))
+"""What Python can read, in any time zone. One row outside, claimed, would end every worker that meets it."""
+MAX_TIMEOUT_SECONDS: Final = 30 * 86_400.0
 
 
 def _no_texts() -> RawSQL:
@@ -125,7 +131,14 @@ class TaskRun(models.Model):
                 | Q(~Q(status=Status.SUCCESSFUL.value), return_value__isnull=True),
             ),
             models.CheckConstraint(
-                name="task_runs_timeout_positive", condition=Q(timeout_seconds__isnull=True) | Q(timeout_seconds__gt=0)
+                name="task_runs_timeout_bounded",  # PostgreSQL's NaN is greater than every number
+                condition=Q(timeout_seconds__isnull=True)
+                | Q(timeout_seconds__gt=0, timeout_seconds__lte=MAX_TIMEOUT_SECONDS),
+            ),
+            models.CheckConstraint(
+                name="task_runs_times_readable",
+                condition=Q(enqueued_at__range=READABLE_TIMES, due_at__range=READABLE_TIMES)
+                & (Q(run_after__isnull=True) | Q(run_after__range=READABLE_TIMES)),
             ),
         )
 

@@ -135,6 +135,19 @@ def test_a_plain_insert_of_bad_arguments_is_refused(pg):
             pg.execute("INSERT INTO task_runs (task_path, args) VALUES ('x.y', %s::json)", [args])
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("run_after", value) for value in ("infinity", "-infinity", "0044-03-15 BC", "20000-01-01")),
+        *(("enqueued_at", value) for value in ("infinity", "-infinity")),
+        *(("timeout_seconds", value) for value in ("NaN", "Infinity", "0", "2592001")),
+    ],
+)
+def test_a_plain_insert_of_a_value_that_no_worker_could_read_is_refused(pg, column, value):
+    with pytest.raises(errors.CheckViolation):
+        pg.execute(f"INSERT INTO task_runs (task_path, {column}) VALUES ('x.y', '{value}')")
+
+
 def test_a_plain_insert_works_from_any_search_path(pg):
     schema = pg.execute("SELECT current_schema()").fetchone()[0]
     pg.execute("SET search_path = pg_catalog")

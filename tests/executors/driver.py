@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from reproq.executors import Ended, Executor, Key
+from reproq.executors import Ended, Executor
+from reproq.lifecycle import Key
 from reproq.spec import hash_document
 from reproq.wire import Payload
 

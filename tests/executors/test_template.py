@@ -47,6 +47,27 @@ def test_runs_wait_for_the_template_to_be_ready(fork: Make) -> None:
     assert driver.executor.ready
 
 
+def test_a_run_that_gets_no_process_is_given_back_and_none_is_taken_for_a_moment(
+    fork: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproq.executors.fork.PAUSE_SECONDS", 0.5)
+    driver = fork()
+    driver.wait_ready()
+    with monkeypatch.context() as patch:
+        patch.setattr("reproq.executors.attempt.OutputPipe", no_descriptor_is_left)
+        ended = driver.wait(driver.submit(payload("tasks.echo", "[1]")))[0]
+    assert ended.outcome == Release("the worker could not prepare a child: no descriptor is left", started=False)
+    assert not driver.executor.ready
+    assert driver.executor.deadline() is not None
+    driver.wait_ready()
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert driver.executor.deadline() is None
+
+
+def no_descriptor_is_left(*arguments: object) -> None:
+    raise OSError("no descriptor is left")
+
+
 def test_a_run_stopped_before_the_template_is_ready_never_starts(fork: Make) -> None:
     driver = fork()
     key = driver.submit(payload("tasks.echo", "[1]"))
@@ -278,5 +299,6 @@ def test_a_worker_without_descriptors_gives_runs_back_and_goes_on(fork: Make) ->
                 assert ended.outcome == Success("1") or isinstance(ended.outcome, Release)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    driver.wait_ready()
     assert driver.run("echo", "[1]").outcome == Success("1")
     assert driver.notices == []

@@ -10,10 +10,12 @@ import psycopg
 import pytest
 
 from reproq.config import Config
-from reproq.executors import Ended, Key
-from reproq.lifecycle import Outcome, Success
+from reproq.errors import ConfigurationError
+from reproq.executors import Ended
+from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.spec import make_spec
 from reproq.store.db import Database
+from reproq.store.requests import Request
 from reproq.store.runs import NewRun, enqueue
 from reproq.store.thread import DirectStore
 from reproq.store.workers import WorkerRow
@@ -45,12 +47,15 @@ class HandExecutor:
         self.payloads: dict[Key, Payload] = {}
         self.stopped: dict[Key, Outcome] = {}
         self.is_ready = True
+        self.never_ready = False
         self._ended: list[Ended] = []
 
     def start(self, selector: BaseSelector) -> None: ...
 
     @property
     def ready(self) -> bool:
+        if self.never_ready:
+            raise ConfigurationError("the project cannot be imported")
         return self.is_ready
 
     @property
@@ -63,9 +68,9 @@ class HandExecutor:
     def stop(self, key: Key, outcome: Outcome) -> None:
         self.stopped[key] = outcome
 
-    def end(self, key: Key, outcome: Outcome | None = None, at: float = 0.0) -> None:
+    def end(self, key: Key, outcome: Outcome | None = None, at: float | None = 0.0) -> None:
         del self.payloads[key]
-        self._ended.append(Ended(key, outcome or Success("null"), at, at))
+        self._ended.append(Ended(key, outcome or Success("null"), at, at or 0.0))
 
     def end_all(self) -> None:
         for key in list(self.payloads):
@@ -83,7 +88,33 @@ class HandExecutor:
     def take_notices(self) -> list[str]:
         return []
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        for key in list(self.payloads):
+            self.end(key, Release("the executor was closed", started=True))
+
+
+class CutStore(DirectStore):
+    """Keeps what it is asked, unanswered, while `cut` is set: the database is away."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        super().__init__(database, clock)
+        self.cut = False
+        self.waiting: list[Request] = []
+        self.asked: list[Request] = []
+
+    def submit(self, request: Request) -> None:
+        self.asked.append(request)
+        if self.cut:
+            self.waiting.append(request)
+        else:
+            super().submit(request)
+
+    def mend(self) -> None:
+        """The database is back, and answers what waited."""
+        self.cut = False
+        waiting, self.waiting = self.waiting, []
+        for request in waiting:
+            super().submit(request)
 
 
 class Bench:
@@ -93,8 +124,8 @@ class Bench:
         self.clock = Clock()
         self.pg = pg
         self._dsn = dsn
-        self._workers: list[Worker] = []
-        self._stores: list[DirectStore] = []
+        self.workers: list[Worker] = []
+        self.stores: dict[str, CutStore] = {}
 
     def worker(self, name: str = "w1", **options: Any) -> tuple[Worker, HandExecutor, list[Event]]:
         """A worker with its own connection; returns its executor and its events, too."""
@@ -104,18 +135,18 @@ class Bench:
         row = WorkerRow(
             worker_id=name,
             hostname="h",
-            pid=len(self._workers),
+            pid=len(self.workers),
             queues=config.queues,
             executor="hand",
             concurrency=concurrency,
             version="0",
         )
-        store = DirectStore(Database(self._dsn, name), self.clock.now)
+        store = self.stores[name] = CutStore(Database(self._dsn, name), self.clock.now)
         executor, events = HandExecutor(), []
         telemetry = Telemetry([events.append])
         monotonic = self.clock.monotonic
         worker = Worker(config, row, store, executor, telemetry, burst=burst, monotonic=monotonic)
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker, executor, events
 
     def steps(self, worker: Worker, times: int = 4) -> None:
@@ -136,7 +167,7 @@ class Bench:
         return dict(self.pg.execute("SELECT status, count(*) FROM task_runs GROUP BY status").fetchall())
 
     def close(self) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.close()
 
 

@@ -4,6 +4,9 @@ import pytest
 
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Failure, Kind, Release
+from reproq.service import serve
+from reproq.store.claims import RESCUE_LIMIT
+from reproq.store.requests import RescueRuns
 from tests.loops.conftest import Bench
 
 BROKEN = Failure(Kind.EXCEPTION, "builtins.ValueError", "broken")
@@ -125,6 +128,54 @@ def test_a_worker_rescues_only_after_a_whole_lease_of_unbroken_contact(bench: Be
     assert rescued.fields["lost_by"] == "lost"
 
 
+def test_no_rescue_is_asked_while_the_database_is_away_nor_until_a_lease_after_it(bench: Bench) -> None:
+    lost, _, _ = bench.worker("lost")
+    bench.enqueue(1)
+    bench.steps(lost)
+    rescuer, _, _ = bench.worker("rescuer")
+    for _ in range(4):
+        bench.steps(lost)
+        bench.steps(rescuer)
+        bench.clock.advance(10)
+    store = bench.stores["rescuer"]
+    store.cut = True
+    for _ in range(6):
+        bench.steps(rescuer)
+        bench.clock.advance(10)
+    assert not any(isinstance(request, RescueRuns) for request in store.waiting)
+    store.mend()
+    for _ in range(3):
+        bench.steps(rescuer)
+        assert bench.statuses() == {"RUNNING": 1}, "the other worker has not had its time to renew"
+        bench.clock.advance(10)
+    bench.steps(rescuer)
+    assert bench.statuses() == {"SCHEDULED": 1}
+
+
+def test_a_worker_that_was_itself_stopped_for_a_while_has_lost_contact(bench: Bench) -> None:
+    lost, _, _ = bench.worker("lost")
+    bench.enqueue(1)
+    rescuer, _, _ = bench.worker("rescuer")
+    for _ in range(4):
+        bench.steps(lost)
+        bench.steps(rescuer)
+        bench.clock.advance(10)
+    bench.clock.advance(300)
+    bench.steps(rescuer)
+    assert bench.statuses() == {"RUNNING": 1}
+
+
+def test_more_lost_runs_than_one_batch_are_rescued_at_once(bench: Bench) -> None:
+    lost, _, _ = bench.worker("lost", concurrency=RESCUE_LIMIT + 50)
+    bench.enqueue(*range(RESCUE_LIMIT + 50))
+    bench.steps(lost)
+    rescuer, _, _ = bench.worker("rescuer")
+    for _ in range(5):
+        bench.steps(rescuer, 6)
+        bench.clock.advance(10)
+    assert bench.statuses() == {"SCHEDULED": RESCUE_LIMIT + 50}
+
+
 def test_a_late_renewal_takes_up_the_claim_again_when_nobody_rescued_it(bench: Bench) -> None:
     worker, executor, _ = bench.worker()
     bench.enqueue(1)
@@ -175,6 +226,46 @@ def test_what_outlasts_the_drain_is_stopped_and_given_back(bench: Bench) -> None
     assert bench.pg.execute("SELECT status, failures, releases FROM task_runs").fetchone() == ("READY", 0, 1)
 
 
+def test_what_a_closed_worker_had_in_hand_is_stored_or_given_back(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1, 2, 3)
+    bench.steps(worker)
+    first, second, _ = executor.payloads
+    executor.end(first)
+    bench.stores["w1"].cut = True
+    worker.step(0)  # the first end is on its way to the store
+    executor.end(second, BROKEN)
+    bench.stores["w1"].mend()
+    worker.close()
+    bench.workers.remove(worker)
+    assert bench.statuses() == {"SUCCESSFUL": 1, "SCHEDULED": 1, "READY": 1}
+    assert not worker.left_behind
+    assert [event.name for event in events][-4:] == ["run.succeeded", "run.retried", "run.released", "worker.stopped"]
+
+
+def test_a_worker_that_ends_by_an_error_gives_its_runs_back(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    executor.never_ready = True
+    with pytest.raises(ConfigurationError):
+        serve(worker)
+    bench.workers.remove(worker)
+    assert bench.pg.execute("SELECT status, failures, releases FROM task_runs").fetchone() == ("READY", 0, 1)
+
+
+def test_a_run_that_was_stopped_before_it_began_costs_no_attempt(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(drain_timeout=0.0)
+    bench.enqueue(1)
+    bench.steps(worker)
+    worker.drain()
+    bench.steps(worker)
+    ((key, why),) = executor.stopped.items()
+    executor.end(key, why, at=None)
+    bench.steps(worker)
+    assert bench.pg.execute("SELECT status, attempts, releases FROM task_runs").fetchone() == ("READY", 0, 0)
+
+
 def test_a_second_stop_shortens_the_drain(bench: Bench) -> None:
     worker, executor, _ = bench.worker()
     bench.enqueue(1)
@@ -200,6 +291,39 @@ def test_a_burst_waits_for_what_falls_due_within_a_minute_and_ends(bench: Bench)
     bench.steps(worker)
     assert worker.finished
     assert bench.statuses() == {"SUCCESSFUL": 1, "SCHEDULED": 1}
+
+
+def test_a_burst_ends_beside_a_full_queue_that_it_excludes(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(burst=True, queues=("*",), exclude_queues=("slow",))
+    bench.enqueue(1, 2, queue_name="slow")
+    bench.enqueue(3, queue_name="slow", delay_seconds=10.0)
+    bench.enqueue(4)
+    bench.steps(worker)
+    executor.end_all()
+    bench.steps(worker)
+    bench.clock.advance(1)
+    bench.steps(worker, 6)
+    assert worker.finished
+    assert bench.statuses() == {"SUCCESSFUL": 1, "READY": 2, "SCHEDULED": 1}
+
+
+def test_a_due_run_that_another_transaction_holds_makes_nobody_spin(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    bench.enqueue(1, delay_seconds=10.0)
+    bench.steps(worker)
+    asked = bench.stores["w1"].asked
+    bench.clock.advance(11)
+    with bench.pg.transaction():
+        bench.pg.execute("SELECT FROM task_runs FOR UPDATE")
+        bench.steps(worker)
+        asked.clear()
+        for _ in range(4):
+            bench.clock.advance(0.01)
+            bench.steps(worker)
+        assert asked == []
+    bench.clock.advance(0.02)
+    bench.steps(worker)
+    assert len(executor.payloads) == 1
 
 
 def test_all_queues_are_found_and_excluded_ones_left_alone(bench: Bench) -> None:
@@ -259,3 +383,31 @@ def test_a_worker_whose_row_was_removed_registers_again(bench: Bench) -> None:
     bench.clock.advance(10)
     bench.steps(worker)
     assert bench.pg.execute("SELECT worker_id FROM reproq_workers").fetchall() == [("w1",)]
+
+
+def test_leases_are_renewed_while_another_worker_bears_the_id(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1)
+    bench.steps(worker)
+    bench.pg.execute("UPDATE reproq_workers SET hostname = 'elsewhere'")
+    for _ in range(5):
+        bench.clock.advance(10)
+        bench.pg.execute("UPDATE reproq_workers SET last_seen_at = %s", [bench.clock.now()])
+        bench.steps(worker)
+    assert events[-1].name == "worker.id_taken"
+    (left,) = bench.pg.execute(
+        "SELECT extract(epoch FROM lease_expires_at - %s) FROM task_runs", [bench.clock.now()]
+    ).fetchone()
+    assert left == 30
+    executor.end_all()
+    bench.steps(worker)
+    assert bench.statuses() == {"SUCCESSFUL": 1}
+
+
+def test_a_worker_leaves_the_row_of_its_successor_alone(bench: Bench) -> None:
+    worker, _, _ = bench.worker()
+    bench.steps(worker)
+    bench.pg.execute("UPDATE reproq_workers SET hostname = 'elsewhere'")
+    worker.close()
+    bench.workers.remove(worker)
+    assert bench.pg.execute("SELECT hostname FROM reproq_workers").fetchall() == [("elsewhere",)]

@@ -101,6 +101,7 @@ WAIT = [
     "DiskFull",
 ]
 WAIT += ["OutOfMemory", "TooManyConnections", "SerializationFailure", "DeadlockDetected", "LockNotAvailable"]
+WAIT += ["IdleSessionTimeout", "IdleInTransactionSessionTimeout"]
 STOP = [
     "UndefinedTable",
     "DivisionByZero",

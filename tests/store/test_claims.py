@@ -223,7 +223,7 @@ def test_work_is_left_where_a_run_is_ready_or_due_within_the_horizon(
 ) -> None:
     insert(cursor, Status.SUCCESSFUL, queue_name="mail")
     insert(cursor, Status.SCHEDULED, queue_name="mail", due_at=NOW + timedelta(seconds=60))
-    assert queues.work_left(cursor, asked, 60, NOW) is left
-    assert queues.work_left(cursor, asked, 59, NOW) is False
+    assert queues.work_left(cursor, asked, 60, now=NOW) is left
+    assert queues.work_left(cursor, asked, 59, now=NOW) is False
     insert(cursor, queue_name="mail")
-    assert queues.work_left(cursor, asked, 0, NOW) is left
+    assert queues.work_left(cursor, asked, 0, now=NOW) is left

@@ -151,9 +151,9 @@ def act(name: str, explain: Explain) -> None:
         case "next_due":
             queues.next_due_seconds(cursor, NOW)
         case "work_left":
-            queues.work_left(cursor, ["q0", "none"], 60, NOW)
+            queues.work_left(cursor, ["q0", "none"], 60, now=NOW)
         case "work_left anywhere":
-            queues.work_left(cursor, None, 60, NOW)
+            queues.work_left(cursor, None, 60, ["q1"], NOW)
         case "ready_queues":
             queues.ready_queues(cursor)
         case "latest_of_spec" | "requeue":
@@ -196,5 +196,5 @@ def test_the_pages_of_a_finalise_grow_with_its_batch(explain: Explain) -> None:
 
 
 def test_asking_for_work_in_a_queue_without_any_reads_what_falls_due_and_no_ready_run(explain: Explain) -> None:
-    queues.work_left(explain, ["none"], 60, NOW)
+    queues.work_left(explain, ["none"], 60, now=NOW)
     assert explain.buffers <= 1_200

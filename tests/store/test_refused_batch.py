@@ -91,7 +91,7 @@ def test_a_row_whose_replacement_is_refused_too_stops_nobody_else(pg: psycopg.Co
 def test_a_row_that_no_rescue_can_store_stops_no_other_rescue(pg: psycopg.Connection, database: Database) -> None:
     made = running(pg, 20)
     never_again(pg, made[3])
-    rescued = RescueRuns(LEASE_SECONDS).run(database, NOW + timedelta(minutes=1))
+    rescued = RescueRuns(LEASE_SECONDS, patience_seconds=10.0).run(database, NOW + timedelta(minutes=1))
     assert [one.claim.run_id for one in rescued] == [run_id for run_id in made if run_id != made[3]]
     assert statuses(pg) == {"SCHEDULED": 19, "RUNNING": 1}
 

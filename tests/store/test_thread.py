@@ -3,17 +3,20 @@
 import selectors
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from reproq.errors import ConfigurationError, NotMigrated
+from reproq.lifecycle import Status
 from reproq.store.db import Database
-from reproq.store.requests import Answer, AskWorkLeft, ClaimRuns, ListQueues, Register
+from reproq.store.requests import Answer, AskWorkLeft, ClaimRuns, ListQueues, Register, RescueRuns
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
 from tests.store.proxy import Proxy
+from tests.store.rows import NOW, insert
 
 PATIENCE_SECONDS = 20
 ROW = WorkerRow(
@@ -163,6 +166,21 @@ def test_closing_answers_what_is_queued_first(loop: Loop) -> None:
         loop.store.submit(request)
     loop.store.close()
     assert [answer.request for answer in loop.store.take_answers()] == requests
+
+
+def test_a_rescue_that_was_asked_before_an_outage_is_void_after_it(
+    proxy: Proxy, pg: psycopg.Connection, start: Any
+) -> None:
+    insert(pg.cursor(), Status.RUNNING, lease_expires_at=NOW - timedelta(days=10_000))
+    loop = start(proxy.dsn)
+    loop.store.submit(RescueRuns(0.0, patience_seconds=0.0))
+    loop.store.submit(Ask(("SELECT 1",)))
+    loop.wait(lambda: len(loop.notices) == 1)
+    proxy.listen()
+    loop.wait(lambda: len(loop.answers) == 2)
+    assert loop.answers[0].result == []
+    (rescue,) = loop.ask(RescueRuns(0.0, patience_seconds=10.0))
+    assert len(rescue.result) == 1
 
 
 # What waiting cannot mend

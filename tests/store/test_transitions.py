@@ -95,7 +95,7 @@ def test_the_database_refuses_a_claim_outside_of_running(cursor: Cursor, status:
         (Status.FAILED, {"finished_at": None}, "finished_has_its_time"),
         (Status.FAILED, {"return_value": "1"}, "value_only_on_success"),
         (Status.SUCCESSFUL, {"return_value": None}, "value_only_on_success"),
-        (Status.READY, {"timeout_seconds": 0}, "timeout_positive"),
+        (Status.READY, {"timeout_seconds": 0}, "timeout_bounded"),
     ],
 )
 def test_the_database_refuses_a_row_that_breaks_an_invariant(

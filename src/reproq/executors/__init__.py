@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from selectors import BaseSelector
 from typing import Protocol
 
-from reproq.lifecycle import Outcome
+from reproq.lifecycle import Key, Outcome
 from reproq.wire import Payload
-
-Key = tuple[int, int]
-"""A claim: `(run_id, token)`. One worker may hold the same run twice while the older claim is being killed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from enum import Enum, auto
 from selectors import EVENT_READ, BaseSelector
 
-from reproq.executors import Ended, Key, Output
+from reproq.executors import Ended, Output
 from reproq.executors.channel import Channel
 from reproq.executors.children import Ending, Process, bad_reply, died, timed_out
 from reproq.executors.output import OutputPipe
-from reproq.lifecycle import Outcome, Release, Success
+from reproq.lifecycle import Key, Outcome, Release, Success
 
 
 class Phase(Enum):

@@ -15,12 +15,12 @@ from typing import Final
 
 from reproq.child.control import Packet, Verb
 from reproq.errors import ProtocolError
-from reproq.executors import Ended, Key
+from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
 from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
-from reproq.lifecycle import Outcome
+from reproq.lifecycle import Key, Outcome
 from reproq.wire import Payload, frame
 
 TIMEOUT_SECONDS: Final = 900.0
@@ -28,6 +28,8 @@ KILL_GRACE_SECONDS: Final = 5.0
 OUTPUT_BYTES: Final = 65536
 MAX_RETURN_BYTES: Final = 1024 * 1024
 IMPORT_TIMEOUT_SECONDS: Final = 120.0
+PAUSE_SECONDS: Final = 1.0
+"""How long no run is taken after one could not be given a process: what was given back would come at once again."""
 
 
 class ForkExecutor:
@@ -61,10 +63,11 @@ class ForkExecutor:
         self._queue: deque[Attempt] = deque()
         self._ended: list[Ended] = []
         self._last_number = 0
+        self._paused_until: float | None = None
 
     @property
     def ready(self) -> bool:
-        return self._supervisor is not None and self._supervisor.ready
+        return self._supervisor is not None and self._supervisor.ready and self._paused_until is None
 
     @property
     def running(self) -> int:
@@ -109,11 +112,15 @@ class ForkExecutor:
         moments = [attempt.ending.due_at() for attempt in self._attempts.values()]
         if self._supervisor is not None:
             moments.append(self._supervisor.due_at())
+        if self._paused_until is not None:
+            moments.append(self._paused_until)
         soonest = min(moments, default=math.inf)
         return None if soonest == math.inf else soonest
 
     def tick(self) -> None:
         now = time.monotonic()
+        if self._paused_until is not None and now >= self._paused_until:
+            self._paused_until = None
         for attempt in list(self._attempts.values()):
             if now >= attempt.ending.due_at():
                 attempt.act(now)
@@ -149,7 +156,7 @@ class ForkExecutor:
             try:
                 ends = attempt.open(self._selector, self._output_bytes, self._launch.max_return_bytes)
             except OSError as error:
-                self._end(attempt, None, f"the worker could not prepare a child: {error}")
+                self._refuse(attempt, f"the worker could not prepare a child: {error}")
                 continue
             template.say(Packet(Verb.FORK, attempt.number, descriptors=ends))
 
@@ -159,7 +166,7 @@ class ForkExecutor:
                 self._on_forked(packet)
             case Verb.REFUSED:
                 if attempt := self._by_number.get(packet.run):
-                    self._end(attempt, None, f"no child could be forked: {packet.text}")
+                    self._refuse(attempt, f"no child could be forked: {packet.text}")
             case Verb.REAPED:
                 if attempt := self._by_number.get(packet.run):
                     self._end(attempt, os.waitstatus_to_exitcode(packet.value))
@@ -173,7 +180,7 @@ class ForkExecutor:
             os.close(descriptor)
         # The kernel drops a pidfd when we have no descriptor left. Without its payload the child ends by itself.
         if attempt is not None:
-            self._end(attempt, None, "the worker has no descriptor left for another child")
+            self._refuse(attempt, "the worker has no descriptor left for another child")
         if template is not None:
             template.say(Packet(Verb.REAP, packet.run))
 
@@ -200,6 +207,11 @@ class ForkExecutor:
             elif attempt.phase is not Phase.QUEUED:
                 self._end(attempt, None, reason)
         return sessions
+
+    def _refuse(self, attempt: Attempt, reason: str) -> None:
+        """The system has nothing left for another process: give the run back, and take no others for a moment."""
+        self._paused_until = time.monotonic() + PAUSE_SECONDS
+        self._end(attempt, None, reason)
 
     def _end(self, attempt: Attempt, status: int | None, gone: str = "") -> None:
         del self._attempts[attempt.key]

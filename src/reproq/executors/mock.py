@@ -3,8 +3,8 @@
 import time
 from selectors import BaseSelector
 
-from reproq.executors import Ended, Key
-from reproq.lifecycle import Outcome, Release, Success
+from reproq.executors import Ended
+from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.wire import Payload
 
 MOCK_RETURN = Success("null")

@@ -115,7 +115,9 @@ class TemplateProcess:
             self._speak()
 
     def deadline(self) -> float | None:
-        """When it must have said something: READY, or an answer."""
+        """When it must have said something: READY, or an answer. None once it is being killed for its silence."""
+        if self._hung:
+            return None
         if not self.ready:
             return self.started_s + self.launch.import_timeout_seconds
         return self._answered_s + ANSWER_SECONDS if self._unanswered else None
@@ -123,7 +125,7 @@ class TemplateProcess:
     def kill_if_hung(self, now_s: float) -> None:
         """Kill it when it has been silent for too long; its death is then reported as any other."""
         limit = self.deadline()
-        if limit is not None and now_s >= limit and not self._hung:
+        if limit is not None and now_s >= limit:
             what = "import the project" if not self.ready else "answer"
             self._hung = f"it did not {what} within {limit - (self._answered_s if self.ready else self.started_s):g} s"
             self.process.kill()

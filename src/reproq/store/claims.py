@@ -10,15 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from reproq.lifecycle import Claim, Failure, Kind, Verdict, decide
+from reproq.lifecycle import Claim, Failure, Key, Kind, Verdict, decide
 from reproq.spec import seed
 from reproq.store.arrays import numbers, storable, texts
 from reproq.store.runs import result_id
 from reproq.store.statements import Cursor, fetch_all
 from reproq.wire import Payload
-
-Key = tuple[int, int]
-"""`(run_id, claim_token)` names one claim: a worker may hold an expired claim of a run and its next one together."""
 
 RESCUE_LIMIT: Final = 100
 PROMOTE_LIMIT: Final = 500
@@ -43,6 +40,10 @@ class Finalisation:
     started_s: float | None = None
     ended_s: float | None = None
 
+    @property
+    def key(self) -> Key:
+        return self.run_id, self.token
+
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
@@ -55,7 +56,7 @@ class Rescued:
 
     @property
     def end(self) -> Finalisation:
-        return Finalisation(self.claim.run_id, self.claim.token, self.verdict)
+        return Finalisation(*self.claim.key, self.verdict)
 
 
 def claim(

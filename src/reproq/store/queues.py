@@ -22,12 +22,20 @@ def ready_queues(cursor: Cursor) -> list[str]:
 
 
 def work_left(
-    cursor: Cursor, queues: Sequence[str] | None, horizon_seconds: float, now: datetime | None = None
+    cursor: Cursor,
+    queues: Sequence[str] | None,
+    horizon_seconds: float,
+    excluded: Sequence[str] = (),
+    now: datetime | None = None,
 ) -> bool:
-    """Whether these queues (None: all) hold a run that is READY or falls due within the horizon."""
-    row = fetch_one(
-        cursor,
-        "work_left",
-        {"queues": None if queues is None else list(queues), "horizon_seconds": horizon_seconds, "now": now},
-    )
+    """Whether these queues (None: all but the excluded) hold a run that is READY or falls due within the horizon."""
+    ready = ready_queues(cursor) if queues is None else queues
+    params = {
+        "ready_queues": [name for name in ready if name not in excluded],
+        "queues": None if queues is None else list(queues),
+        "excluded": list(excluded),
+        "horizon_seconds": horizon_seconds,
+        "now": now,
+    }
+    row = fetch_one(cursor, "work_left", params)
     return bool(row and row[0])

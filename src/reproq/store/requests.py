@@ -10,9 +10,9 @@ from typing import Final
 
 import psycopg
 
-from reproq.lifecycle import Failure, Kind, Status, Verdict
+from reproq.lifecycle import Failure, Key, Kind, Status, Verdict
 from reproq.store import claims, queues, workers
-from reproq.store.claims import Claimed, Finalisation, Key, Rescued
+from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.store.db import Database, is_bad_row
 from reproq.store.workers import WorkerRow
 
@@ -35,14 +35,13 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Deregister:
-    """Take the worker's row away."""
+    """Take the worker's row away, if it is still its own."""
 
-    worker_id: str
-    pid: int
+    worker: WorkerRow
 
     def run(self, database: Database, now: Clock) -> None:
         with database.transaction() as cursor:
-            workers.deregister(cursor, self.worker_id, self.pid)
+            workers.deregister(cursor, self.worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def _store(database: Database, batch: tuple[Finalisation, ...], now: Clock, answ
             middle = len(batch) // 2
             _store(database, batch[:middle], now, answer)
             _store(database, batch[middle:], now, answer)
-        elif (key := (batch[0].run_id, batch[0].token)) not in answer.refused:
+        elif (key := batch[0].key) not in answer.refused:
             answer.refused[key] = _reason(error)
             _store(database, (_replaced(batch[0], answer.refused[key]),), now, answer)
         # else the replacement was refused too: the lease brings the run back
@@ -163,11 +162,11 @@ class RenewAnswer:
     registered: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RenewLeases:
     """The heartbeat: extend the leases of everything held, and say that the worker lives."""
 
-    worker_id: str
+    worker: WorkerRow
     held: tuple[Key, ...]
     lease_seconds: float
     draining: bool
@@ -175,14 +174,18 @@ class RenewLeases:
     def run(self, database: Database, now: Clock) -> RenewAnswer:
         with database.transaction() as cursor:
             ours = claims.renew(cursor, self.held, self.lease_seconds, now) if self.held else {}
-            return RenewAnswer(ours, workers.heartbeat(cursor, self.worker_id, self.draining, now))
+            return RenewAnswer(ours, workers.heartbeat(cursor, self.worker, self.draining, now))
 
 
 @dataclass(frozen=True, slots=True)
 class RescueRuns:
-    """Finalise what other workers lost; answers what became of it. A row that the database refuses stops no other."""
+    """Finalise what other workers lost; answers what became of it. A row that the database refuses stops no other.
+
+    A rescue that waited longer than `patience_seconds` for the database is void: after an outage others renew first.
+    """
 
     lease_seconds: float
+    patience_seconds: float
 
     def run(self, database: Database, now: Clock) -> list[Rescued]:
         try:
@@ -196,7 +199,7 @@ class RescueRuns:
         answer = FinalizeAnswer(set(), {})
         _store(database, tuple(one.end for one in lost), now, answer)
         keys = answer.stored - answer.refused.keys()
-        return [one for one in lost if (one.claim.run_id, one.claim.token) in keys]
+        return [one for one in lost if one.claim.key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +213,15 @@ class ListQueues:
 
 @dataclass(frozen=True, slots=True)
 class AskWorkLeft:
-    """Whether these queues (None: all) hold anything READY, or due within the horizon."""
+    """Whether these queues (None: all but the excluded) hold anything READY, or due within the horizon."""
 
     queues: tuple[str, ...] | None
     horizon_seconds: float
+    excluded: tuple[str, ...] = ()
 
     def run(self, database: Database, now: Clock) -> bool:
         with database.transaction() as cursor:
-            return queues.work_left(cursor, self.queues, self.horizon_seconds, now)
+            return queues.work_left(cursor, self.queues, self.horizon_seconds, self.excluded, now)
 
 
 Request = Register | Deregister | ClaimRuns | FinalizeRuns | RenewLeases | RescueRuns | ListQueues | AskWorkLeft

@@ -7,6 +7,7 @@ import queue
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from selectors import EVENT_READ, BaseSelector
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol
 import psycopg
 
 from reproq.store.db import Database, address, is_outage
-from reproq.store.requests import Answer, Clock, Request
+from reproq.store.requests import Answer, Clock, Request, RescueRuns
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
@@ -62,9 +63,10 @@ class StoreThread:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._requests: queue.Queue[Request | None] = queue.Queue(MAX_WAITING_REQUESTS)
+        self._requests: queue.Queue[tuple[Request, float] | None] = queue.Queue(MAX_WAITING_REQUESTS)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._is_lost = False
         self._stopping = threading.Event()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -81,7 +83,7 @@ class StoreThread:
     def submit(self, request: Request) -> None:
         """Queue a request. The loop keeps at most one of a kind in flight, so the bound is never met; if it is, a bug
         raises queue.Full rather than blocking the loop."""
-        self._requests.put_nowait(request)
+        self._requests.put_nowait((request, time.monotonic()))
 
     def take_answers(self) -> list[Answer]:
         """The answers since the last call, in order."""
@@ -105,34 +107,44 @@ class StoreThread:
         self._wake_write.close()
 
     def _serve(self) -> None:
-        while (request := self._requests.get()) is not None:
-            answer = self._answer(request)
+        while (asked := self._requests.get()) is not None:
+            answer = self._answer(*asked)
             if answer is None:
                 break
             self._answers.put(answer)
             self._wake()
         self._database.close()
 
-    def _answer(self, request: Request) -> Answer | None:
+    def _answer(self, request: Request, asked_s: float) -> Answer | None:
         """The answer, however long it takes. None when the loop closed the store while the database was away."""
         wait_seconds = FIRST_RETRY_SECONDS
         while True:
+            if isinstance(request, RescueRuns) and time.monotonic() - asked_s > request.patience_seconds:
+                return Answer(request, [])
             try:
                 result = request.run(self._database, None)
             except psycopg.Error as error:
                 if not is_outage(error):
                     return Answer(request, error=error)
-                if wait_seconds == FIRST_RETRY_SECONDS:
-                    self._notice(f"database lost, retrying until it is back: {address(self._database.dsn)}: {error}")
+                self._tell_lost(error)
             except Exception as error:
                 return Answer(request, error=error)  # the loop raises it: a thread that died silently would hang it
             else:
-                if wait_seconds != FIRST_RETRY_SECONDS:
-                    self._notice(f"database back: {address(self._database.dsn)}")
+                self._tell_back()
                 return Answer(request, result)
             if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
                 return None
             wait_seconds = min(wait_seconds * 2, LAST_RETRY_SECONDS)
+
+    def _tell_lost(self, error: psycopg.Error) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            self._notice(f"database lost, retrying until it is back: {address(self._database.dsn)}: {error}")
+
+    def _tell_back(self) -> None:
+        if self._is_lost:
+            self._is_lost = False
+            self._notice(f"database back: {address(self._database.dsn)}")
 
     def _notice(self, text: str) -> None:
         self._notices.put(text)

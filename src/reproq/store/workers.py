@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from reproq.errors import NotMigrated
 from reproq.store.statements import Cursor, fetch_one, statement
@@ -25,10 +25,7 @@ class WorkerRow:
 
 def register(cursor: Cursor, worker: WorkerRow, stale_after_seconds: float, now: datetime | None = None) -> bool:
     """Write the worker's row. False when another process bears the id and was seen within `stale_after_seconds`."""
-    params = {
-        "worker_id": worker.worker_id,
-        "hostname": worker.hostname,
-        "pid": worker.pid,
+    params = _identity(worker) | {
         "queues": list(worker.queues),
         "executor": worker.executor,
         "concurrency": worker.concurrency,
@@ -39,15 +36,20 @@ def register(cursor: Cursor, worker: WorkerRow, stale_after_seconds: float, now:
     return fetch_one(cursor, "register_worker", params) is not None
 
 
-def heartbeat(cursor: Cursor, worker_id: str, draining: bool, now: datetime | None = None) -> bool:
-    """Say that the worker lives. False when its row is gone."""
-    params = {"worker_id": worker_id, "draining": draining, "now": now}
+def heartbeat(cursor: Cursor, worker: WorkerRow, draining: bool, now: datetime | None = None) -> bool:
+    """Say that the worker lives. False when its row is gone, or another process has taken it over."""
+    params = _identity(worker) | {"draining": draining, "now": now}
     return fetch_one(cursor, "heartbeat", params) is not None
 
 
-def deregister(cursor: Cursor, worker_id: str, pid: int) -> None:
-    """Take the row away."""
-    cursor.execute(statement("deregister_worker"), {"worker_id": worker_id, "pid": pid})
+def deregister(cursor: Cursor, worker: WorkerRow) -> None:
+    """Take the row away, unless another process has taken it over."""
+    cursor.execute(statement("deregister_worker"), _identity(worker))
+
+
+def _identity(worker: WorkerRow) -> dict[str, Any]:
+    """A row is the worker's own only with host and pid: in containers, every pid is 1."""
+    return {"worker_id": worker.worker_id, "hostname": worker.hostname, "pid": worker.pid}
 
 
 def installation(cursor: Cursor) -> str:

@@ -14,6 +14,8 @@ BURST_HORIZON_SECONDS: Final = 60.0
 """A burst waits for runs that fall due within this time (retries, mostly), and leaves later ones alone."""
 JUST_AFTER_SECONDS: Final = 0.001
 """A run is due *at* its moment; asking a millisecond later finds it due."""
+OVERDUE_SECONDS: Final = 0.05
+"""When what is overdue could not be promoted, another transaction holds its row, perhaps for long: do not spin."""
 
 
 class Intake:
@@ -55,7 +57,8 @@ class Intake:
         """What is due, when there is room for `room` more runs."""
         if self._work_check.is_due(now):
             self._work_check.ask(now, float("inf"))
-            yield AskWorkLeft(None if self._serves_all else self._queues, BURST_HORIZON_SECONDS)
+            named = None if self._serves_all else self._queues
+            yield AskWorkLeft(named, BURST_HORIZON_SECONDS, self._config.exclude_queues)
         if self._serves_all and self._queue_list.is_due(now):
             self._queue_list.ask(now, QUEUE_REFRESH_SECONDS)
             yield ListQueues()
@@ -77,7 +80,9 @@ class Intake:
             return
         wait_seconds = self._config.poll_interval
         if answer.next_due_seconds is not None:
-            wait_seconds = min(wait_seconds, max(answer.next_due_seconds, 0.0) + JUST_AFTER_SECONDS)
+            is_held = answer.next_due_seconds <= 0 and not answer.promoted
+            until_due = OVERDUE_SECONDS if is_held else max(answer.next_due_seconds, 0.0) + JUST_AFTER_SECONDS
+            wait_seconds = min(wait_seconds, until_due)
         if self._serves_all and answer.promoted:
             wait_seconds = 0.0  # what was promoted may stand in a queue whose name we do not know yet
         self._claims.next_s = self._queue_list.next_s = now + wait_seconds

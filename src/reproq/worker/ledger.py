@@ -1,7 +1,9 @@
 """What the worker holds: runs that run, and ends that wait to be stored. Both keep their leases until then."""
 
-from reproq.executors import Ended, Key
-from reproq.lifecycle import Outcome, decide
+from dataclasses import replace
+
+from reproq.executors import Ended
+from reproq.lifecycle import Key, Outcome, Release, decide
 from reproq.store.claims import Claimed, Finalisation
 
 
@@ -26,16 +28,21 @@ class Ledger:
 
     def start(self, claimed: Claimed) -> Key:
         """A claimed run begins."""
-        key = (claimed.claim.run_id, claimed.claim.token)
-        self.running[key] = claimed
-        return key
+        self.running[claimed.claim.key] = claimed
+        return claimed.claim.key
 
     def end(self, ended: Ended) -> bool:
-        """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before."""
+        """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before.
+
+        Whoever stops a run need not know whether its task had begun: a release of one that had not costs no attempt.
+        """
         if ended.key in self._lost:
             self._lost.discard(ended.key)
             return False
-        self.settle(self.running.pop(ended.key), ended.outcome, ended.started_s, ended.ended_s)
+        outcome = ended.outcome
+        if isinstance(outcome, Release) and ended.started_s is None:
+            outcome = replace(outcome, started=False)
+        self.settle(self.running.pop(ended.key), outcome, ended.started_s, ended.ended_s)
         return True
 
     def settle(
@@ -43,8 +50,7 @@ class Ledger:
     ) -> None:
         """Decide what becomes of a claim, and keep it until it is stored."""
         verdict = decide(claimed.claim, outcome, max_releases=self._max_releases)
-        run_id, token = claimed.claim.run_id, claimed.claim.token
-        self.ending[run_id, token] = Finalisation(run_id, token, verdict, started_s, ended_s)
+        self.ending[claimed.claim.key] = Finalisation(*claimed.claim.key, verdict, started_s, ended_s)
 
     def stored(self, key: Key) -> None:
         """The database knows the end of this claim, or that it is no longer ours."""

@@ -7,12 +7,13 @@ in one thread and returns at once, so that a heartbeat proves that the loop live
 import secrets
 import time
 from collections.abc import Callable
+from itertools import islice
 from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
 from reproq.config import Config
-from reproq.executors import Executor, Key
-from reproq.lifecycle import Failure, Kind, Release
+from reproq.executors import Executor
+from reproq.lifecycle import Failure, Key, Kind, Release
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.requests import (
     Answer,
@@ -70,7 +71,7 @@ class Worker:
         self._ledger = Ledger(config.max_releases)
         self._presence = Presence(config, row, telemetry)
         self._intake = Intake(config, row, draw_token)
-        self._finalising = False
+        self._storing: tuple[Finalisation, ...] = ()
         self._drain_deadline: float | None = None
         self._stopped_rest = False
         store.start(self.selector)
@@ -96,17 +97,14 @@ class Worker:
         """Stop claiming. Running runs have `timeout_seconds` (default: drain_timeout) to end, then are released."""
         patience = self._config.drain_timeout if timeout_seconds is None else timeout_seconds
         deadline = self._monotonic() + patience
-        self._drain_deadline = min(deadline, self._drain_deadline or deadline)
+        self._drain_deadline = deadline if self._drain_deadline is None else min(deadline, self._drain_deadline)
         self._telemetry.emit("worker.draining", running=len(self._ledger.running), timeout_seconds=patience)
 
     def step(self, max_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:
         """Wait for something to happen, at most this long, then do everything that is due."""
         self._wait(max_wait_seconds)
         self._executor.tick()
-        for ended in self._executor.take_ended():
-            tell_output(self._telemetry, ended)
-            if not self._ledger.end(ended):
-                tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
+        self._take_ended()
         for answer in self._store.take_answers():
             self._hear(answer)
         self._tell_notices()
@@ -114,13 +112,24 @@ class Worker:
         self._ask()
 
     def close(self) -> None:
-        """Kill what still runs, take the worker's row away, and end the store. To be called once."""
+        """Kill what still runs and give it back, take the worker's row away, and end the store. To be called once.
+
+        Also after an error that ended the loop: what it had in hand is stored all the same, if the database answers.
+        """
         self._executor.close()
+        self._take_ended()
+        under_way = {item.key for item in self._storing}
+        rest = [item for key, item in self._ledger.ending.items() if key not in under_way]
+        for start in range(0, len(rest), MAX_FINALIZE_BATCH):
+            self._store.submit(FinalizeRuns(tuple(rest[start : start + MAX_FINALIZE_BATCH])))
         if self._presence.registered:
-            self._store.submit(Deregister(self._row.worker_id, self._row.pid))
+            self._store.submit(Deregister(self._row))
+        self._store.close()
+        for answer in self._store.take_answers():
+            if isinstance(answer.request, FinalizeRuns) and isinstance(answer.result, FinalizeAnswer):
+                self._on_stored(answer.request.batch, answer.result)
         if self.left_behind:
             self._telemetry.emit("worker.left_behind", runs=self.left_behind, next="their leases bring them back")
-        self._store.close()
         self.selector.close()
         self._telemetry.emit("worker.stopped", worker=self._row.worker_id)
 
@@ -152,6 +161,14 @@ class Worker:
             return 0
         return self._row.concurrency - len(self._ledger.running)
 
+    # -- what ended ---------------------------------------------------------------------------------------------------
+
+    def _take_ended(self) -> None:
+        for ended in self._executor.take_ended():
+            tell_output(self._telemetry, ended)
+            if not self._ledger.end(ended):
+                tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
+
     # -- answers of the store -----------------------------------------------------------------------------------------
 
     def _hear(self, answer: Answer) -> None:
@@ -170,7 +187,7 @@ class Worker:
                 self._presence.on_renewed(renewed, now)
                 self._on_renewed(held, renewed)
             case RescueRuns(), list() as rescued:
-                self._presence.on_rescued()
+                self._presence.on_rescued(len(rescued), now)
                 for one in rescued:
                     tell_rescued(self._telemetry, one)
             case ListQueues(), list() as names:
@@ -194,9 +211,9 @@ class Worker:
         tell_claimed(self._telemetry, claimed)
 
     def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
-        self._finalising = False
+        self._storing = ()
         for item in batch:
-            key = (item.run_id, item.token)
+            key = item.key
             self._ledger.stored(key)
             if key in answer.refused:
                 then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
@@ -224,9 +241,9 @@ class Worker:
         now = self._monotonic()
         for request in self._presence.requests(now, self._ledger.held, self._drain_deadline is not None):
             self._store.submit(request)
-        if self._ledger.ending and not self._finalising:
-            self._finalising = True
-            self._store.submit(FinalizeRuns(tuple(self._ledger.ending.values())[:MAX_FINALIZE_BATCH]))
+        if self._ledger.ending and not self._storing:
+            self._storing = tuple(islice(self._ledger.ending.values(), MAX_FINALIZE_BATCH))
+            self._store.submit(FinalizeRuns(self._storing))
         if (room := self._room()) > 0:
             for request in self._intake.requests(now, room):
                 self._store.submit(request)

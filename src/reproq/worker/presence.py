@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
-from reproq.executors import Key
+from reproq.lifecycle import Key
+from reproq.store.claims import RESCUE_LIMIT
 from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request, RescueRuns
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
@@ -13,10 +14,14 @@ from reproq.worker.duty import Duty
 
 class Presence:
     """Registers, renews, and rescues only after one whole lease of unbroken contact: after an outage every living
-    worker must renew first, or its runs would be taken from it for being slow to come back."""
+    worker must renew first, or its runs would be taken from it for being slow to come back.
+
+    So a rescue is asked only while no renewal is unanswered, and what was asked before an outage is void after it.
+    """
 
     def __init__(self, config: Config, row: WorkerRow, telemetry: Telemetry) -> None:
         self.registered = False
+        self._has_begun = False
         self._config = config
         self._row = row
         self._telemetry = telemetry
@@ -24,39 +29,49 @@ class Presence:
         self._renewals = Duty()
         self._rescues = Duty()
         self._contact_since: float | None = None
+        self._renewed_s: float | None = None
         self._refused_since: float | None = None
 
     def moments(self) -> Iterator[float]:
         """When `requests` next has something to ask."""
-        duties = (self._renewals, self._rescues) if self.registered else (self._registration,)
+        duties = []
+        if not self.registered:
+            duties.append(self._registration)
+        if self._has_begun:
+            duties.append(self._renewals)
+        if self._may_rescue:
+            duties.append(self._rescues)
         return (duty.next_s for duty in duties if duty.asked_s is None)
+
+    @property
+    def _may_rescue(self) -> bool:
+        """Whether the last thing we know of the database is that it answers."""
+        return self.registered and self._renewals.asked_s is None
 
     def requests(self, now: float, held: tuple[Key, ...], draining: bool) -> Iterator[Request]:
         """What is due, in the order in which it matters."""
-        if not self.registered:
-            if self._registration.is_due(now):
-                self._registration.asked_s = now
-                yield Register(self._row, self._config.lease)
-            return
-        if self._renewals.is_due(now):
+        if not self.registered and self._registration.is_due(now):
+            self._registration.asked_s = now
+            yield Register(self._row, self._config.lease)
+        if self._has_begun and self._renewals.is_due(now):  # also while its row is gone: the leases hang on no row
             self._renewals.ask(now, self._config.heartbeat)
-            lease_seconds = self._config.lease
-            worker_id = self._row.worker_id
-            yield RenewLeases(worker_id=worker_id, held=held, lease_seconds=lease_seconds, draining=draining)
-        if self._rescues.is_due(now):
+            yield RenewLeases(self._row, held=held, lease_seconds=self._config.lease, draining=draining)
+        if self._may_rescue and self._rescues.is_due(now):
             self._rescues.next_s = now + self._config.lease / 3
             if self._contact_since is not None and now - self._contact_since >= self._config.lease:
                 self._rescues.asked_s = now
-                yield RescueRuns(self._config.lease)
+                yield RescueRuns(self._config.lease, patience_seconds=self._config.heartbeat)
 
     def on_registered(self, installation: str | None, now: float) -> None:
         """The row is written, or another living worker bears the id. Raises ConfigurationError when that one stays."""
         self._registration.asked_s = None
         if installation is not None:
-            self.registered = True
+            self.registered = self._has_begun = True
+            self._refused_since = None
             self._tell_started(installation)
             return
-        self._refused_since = self._refused_since or now
+        if self._refused_since is None:
+            self._refused_since = now
         if now - self._refused_since > 2 * self._config.lease:
             raise ConfigurationError(
                 f"another living worker bears the id {self._row.worker_id}; give this one another --worker-id"
@@ -65,17 +80,20 @@ class Presence:
         self._telemetry.emit("worker.id_taken", worker=self._row.worker_id, next="asking again until it is stale")
 
     def on_renewed(self, answer: RenewAnswer, now: float) -> None:
-        """Contact is unbroken while every renewal is answered before the next one would be due."""
-        asked_s = self._renewals.asked_s
-        if asked_s is None or now - asked_s > self._config.heartbeat or self._contact_since is None:
+        """Contact is unbroken while renewals succeed within two heartbeats of one another. Counted from answer to
+        answer, so that a worker that was itself stopped for a while has lost contact, too."""
+        if self._renewed_s is None or now - self._renewed_s > 2 * self._config.heartbeat:
             self._contact_since = now
+        self._renewed_s = now
         self._renewals.asked_s = None
-        if not answer.registered:
+        if self.registered and not answer.registered:
             self.registered, self._registration.next_s = False, now
 
-    def on_rescued(self) -> None:
-        """The answer to a rescue came."""
+    def on_rescued(self, count: int, now: float) -> None:
+        """The answer to a rescue came; a full batch means that there is more."""
         self._rescues.asked_s = None
+        if count >= RESCUE_LIMIT:
+            self._rescues.next_s = now
 
     def _tell_started(self, installation: str) -> None:
         self._telemetry.emit(

@@ -1,12 +1,16 @@
 """The tables, their rules, and what Django has no words for. Rewritten, not followed, until the first release."""
 
-import django.db.models.expressions
+from datetime import UTC, datetime
+
 import django.db.models.functions.datetime
 import django.db.models.functions.text
 from django.db import migrations, models
+from django.db.models.expressions import RawSQL
 
 import reproq_django.fields
 from reproq_django import schema
+
+READABLE_TIMES = (datetime(1, 7, 1, tzinfo=UTC), datetime(9999, 7, 1, tzinfo=UTC))
 
 
 class Migration(migrations.Migration):
@@ -23,18 +27,8 @@ class Migration(migrations.Migration):
                 ("cron_expr", models.TextField()),
                 ("time_zone", models.TextField(db_default="UTC")),
                 ("task_path", models.TextField()),
-                (
-                    "args",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'[]'::json", ())
-                    ),
-                ),
-                (
-                    "kwargs",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::json", ())
-                    ),
-                ),
+                ("args", reproq_django.fields.ExactJSONField(db_default=RawSQL("'[]'::json", ()))),
+                ("kwargs", reproq_django.fields.ExactJSONField(db_default=RawSQL("'{}'::json", ()))),
                 ("queue_name", models.TextField(db_default="default")),
                 ("priority", models.SmallIntegerField(db_default=0)),
                 ("enabled", models.BooleanField(db_default=True)),
@@ -52,24 +46,14 @@ class Migration(migrations.Migration):
                 ("worker_id", models.TextField(primary_key=True, serialize=False)),
                 ("hostname", models.TextField(db_default="")),
                 ("pid", models.IntegerField(db_default=0)),
-                (
-                    "queues",
-                    reproq_django.fields.TextArrayField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::text[]", ())
-                    ),
-                ),
+                ("queues", reproq_django.fields.TextArrayField(db_default=RawSQL("'{}'::text[]", ()))),
                 ("executor", models.TextField(db_default="")),
                 ("concurrency", models.IntegerField(db_default=1)),
                 ("version", models.TextField(db_default="")),
                 ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("last_seen_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("draining", models.BooleanField(db_default=False)),
-                (
-                    "idle_queues",
-                    reproq_django.fields.TextArrayField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::text[]", ())
-                    ),
-                ),
+                ("idle_queues", reproq_django.fields.TextArrayField(db_default=RawSQL("'{}'::text[]", ()))),
             ],
             options={
                 "db_table": "reproq_workers",
@@ -100,26 +84,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 (
                     "nonce",
-                    models.BigIntegerField(
-                        db_default=django.db.models.expressions.RawSQL(
-                            "hashtextextended(gen_random_uuid()::text, 0)", ()
-                        )
-                    ),
+                    models.BigIntegerField(db_default=RawSQL("hashtextextended(gen_random_uuid()::text, 0)", ())),
                 ),
                 ("backend", models.TextField(db_default="default")),
                 ("task_path", models.TextField()),
-                (
-                    "args",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'[]'::json", ())
-                    ),
-                ),
-                (
-                    "kwargs",
-                    reproq_django.fields.ExactJSONField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::json", ())
-                    ),
-                ),
+                ("args", reproq_django.fields.ExactJSONField(db_default=RawSQL("'[]'::json", ()))),
+                ("kwargs", reproq_django.fields.ExactJSONField(db_default=RawSQL("'{}'::json", ()))),
                 ("spec_hash", models.TextField()),
                 ("queue_name", models.TextField(db_default="default")),
                 ("priority", models.SmallIntegerField(db_default=0)),
@@ -141,12 +111,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attempts", models.IntegerField(db_default=0)),
-                (
-                    "worker_ids",
-                    reproq_django.fields.TextArrayField(
-                        db_default=django.db.models.expressions.RawSQL("'{}'::text[]", ())
-                    ),
-                ),
+                ("worker_ids", reproq_django.fields.TextArrayField(db_default=RawSQL("'{}'::text[]", ()))),
                 ("failures", models.IntegerField(db_default=0)),
                 ("max_attempts", models.IntegerField(db_default=3)),
                 ("backoff_seconds", reproq_django.fields.FloatArrayField(blank=True, null=True)),
@@ -161,7 +126,7 @@ class Migration(migrations.Migration):
                 ("last_attempted_at", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("return_value", reproq_django.fields.ExactJSONField(blank=True, null=True)),
-                ("errors", models.JSONField(db_default=django.db.models.expressions.RawSQL("'[]'::jsonb", ()))),
+                ("errors", models.JSONField(db_default=RawSQL("'[]'::jsonb", ()))),
                 ("waiting_reason", models.TextField(blank=True, null=True)),
                 ("cancel_requested_at", models.DateTimeField(blank=True, null=True)),
                 ("replay_of", models.BigIntegerField(blank=True, null=True)),
@@ -268,9 +233,21 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("timeout_seconds__isnull", True), ("timeout_seconds__gt", 0), _connector="OR"
+                            ("timeout_seconds__isnull", True),
+                            models.Q(("timeout_seconds__gt", 0), ("timeout_seconds__lte", 2592000.0)),
+                            _connector="OR",
                         ),
-                        name="task_runs_timeout_positive",
+                        name="task_runs_timeout_bounded",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("due_at__range", READABLE_TIMES),
+                            ("enqueued_at__range", READABLE_TIMES),
+                            models.Q(
+                                ("run_after__isnull", True), ("run_after__range", READABLE_TIMES), _connector="OR"
+                            ),
+                        ),
+                        name="task_runs_times_readable",
                     ),
                 ],
             },

@@ -28,7 +28,7 @@ WHERE
 RETURNING
     id, nonce, claim_token, attempts, failures, releases, max_attempts, spec_hash, backoff_seconds,
     CASE WHEN errors -> -1 ->> 'kind' = 'unknown_task'
-        THEN extract(epoch FROM claimed_at - (errors -> -1 ->> 'first_at')::timestamptz)::float8
+        THEN coalesce(extract(epoch FROM claimed_at - (errors -> -1 ->> 'first_at')::timestamptz)::float8, 0)
         ELSE 0 END,
     backend, task_path, args::text, kwargs::text, queue_name, priority, run_after, enqueued_at, started_at,
     last_attempted_at, worker_ids, errors::text, timeout_seconds, due_at, claimed_at

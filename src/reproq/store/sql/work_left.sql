@@ -1,9 +1,9 @@
--- Whether a queue of this worker holds a run that is READY or falls due within the horizon, by the first row of an index.
+-- Whether one of `ready_queues` holds a READY run, or a queue of this worker one that falls due within the horizon.
 SELECT
     coalesce(
         (
             SELECT true
-            FROM unnest(%(queues)s::text[]) AS queue (name)
+            FROM unnest(%(ready_queues)s::text[]) AS queue (name)
             CROSS JOIN LATERAL (
                 SELECT run.id
                 FROM task_runs AS run
@@ -16,18 +16,12 @@ SELECT
         (
             SELECT true
             FROM task_runs AS run
-            WHERE run.status = 'READY' AND %(queues)s::text[] IS NULL
-            ORDER BY run.queue_name, run.priority DESC, run.due_at, run.id
-            LIMIT 1
-        ),
-        (
-            SELECT true
-            FROM task_runs AS run
             WHERE
                 run.status = 'SCHEDULED'
                 AND run.due_at
                 <= coalesce(%(now)s::timestamptz, now()) + %(horizon_seconds)s::float8 * interval '1 second'
                 AND (%(queues)s::text[] IS NULL OR run.queue_name = ANY(%(queues)s::text[]))
+                AND run.queue_name <> ALL(%(excluded)s::text[])
             ORDER BY run.due_at
             LIMIT 1
         ),
