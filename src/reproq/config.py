@@ -15,6 +15,7 @@ from reproq.errors import ConfigurationError
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+EXECUTORS: Final = ("fork", "spawn", "mock")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
@@ -58,11 +59,13 @@ def text(value: object) -> str:
 
 
 def executor_name(value: object) -> str:
-    """`fork` or `mock`."""
-    known = ("fork", "mock")
-    if value not in known:
-        raise ValueError(f"is none of {', '.join(known)}")
-    return str(value)
+    """`fork`, `spawn` or `mock`, in any case; `shell` means `spawn`."""
+    name = value.strip().lower() if isinstance(value, str) else value
+    if name == "shell":
+        name = "spawn"
+    if name not in EXECUTORS:
+        raise ValueError(f"is none of {', '.join(EXECUTORS)}")
+    return str(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,16 @@ class Config:
     concurrency: int = _knob(
         0, "Runs at once; 0 takes the number of CPUs.", whole, "REPROQ_CONCURRENCY", bounds=(0, 10_000)
     )
-    executor: str = _knob("fork", "How runs are executed: fork or mock.", executor_name, "REPROQ_EXECUTOR", "EXEC_MODE")
+    executor: str = _knob(
+        "fork", f"How runs are executed: {', '.join(EXECUTORS)}.", executor_name, "REPROQ_EXECUTOR", "EXEC_MODE"
+    )
+    python_path: str = _knob(
+        "",
+        "The interpreter of spawn; the worker's own when empty.",
+        text,
+        "REPROQ_PYTHON_PATH",
+        "PYTHON_PATH",
+    )
     exec_sleep: float = _knob(
         0.1, "How long a mock run sleeps.", duration, "REPROQ_EXEC_SLEEP", "EXEC_SLEEP", bounds=(0, 86_400), unit="s"
     )

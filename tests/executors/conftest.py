@@ -12,7 +12,9 @@ from reproq.child.kernel import become_subreaper
 from reproq.executors import Executor
 from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
+from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
+from reproq.executors.spawn import SpawnExecutor
 from tests.executors.driver import Driver
 
 HERE = Path(__file__).parent
@@ -28,7 +30,7 @@ class Features:
     fresh_process: bool = True  # pool gives one process to many runs
 
 
-EXECUTORS = [Features("fork"), Features("mock", runs_tasks=False, fresh_process=False)]
+EXECUTORS = [Features("fork"), Features("spawn"), Features("mock", runs_tasks=False, fresh_process=False)]
 GRACE_SECONDS = 0.3
 
 
@@ -42,14 +44,23 @@ def make_fork(setup: str = "tasks:setup", *, extra: dict[str, str] | None = None
     return ForkExecutor(setup, environment=environment(**(extra or {})), **options)
 
 
+def make_spawn(*, extra: dict[str, str] | None = None, **limits: Any) -> SpawnExecutor:
+    bounds = Limits(**({"kill_grace_seconds": GRACE_SECONDS, "timeout_seconds": 60.0} | limits))
+    return SpawnExecutor("cold", environment=environment(**(extra or {})), limits=bounds)
+
+
+def make_mock() -> MockExecutor:
+    return MockExecutor(0.02)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _subreaper() -> None:
     become_subreaper()
 
 
 def _drivers(features: Features) -> Iterator[Driver]:
-    executor: Executor = make_fork() if features.name == "fork" else MockExecutor(0.02)
-    driver = Driver(executor)
+    makers: dict[str, Callable[[], Executor]] = {"fork": make_fork, "spawn": make_spawn, "mock": make_mock}
+    driver = Driver(makers[features.name]())
     driver.wait_ready()
     yield driver
     driver.close()

@@ -101,8 +101,19 @@ def test_every_problem_of_every_source_stands_in_one_error() -> None:
         "reproq.toml: lease = 'soon' is not a duration such as 250ms, 1s, 5m or 2h",
         "reproq.toml: there is no setting concurency; did you mean concurrency?",
         "flags: max_attempts = 0 is outside 1 to 1000",
-        "flags: executor = 'threads' is none of fork, mock",
+        "flags: executor = 'threads' is none of fork, spawn, mock",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("shell", "spawn"), ("SHELL", "spawn"), (" Spawn ", "spawn"), ("MOCK", "mock")]
+)
+def test_an_executor_is_named_in_any_case_and_shell_means_spawn(given: str, name: str) -> None:
+    assert load(from_environment({"EXEC_MODE": given})).executor == name
+
+
+def test_the_interpreter_of_spawn_goes_by_the_source_documents_name() -> None:
+    assert load(from_environment({"PYTHON_PATH": "/opt/python3"})).python_path == "/opt/python3"
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -12,6 +12,7 @@ from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import Reply
 
 BAD_RETURN_CLASS: Final = "reproq.errors.BadReturn"
+MAX_RETURN_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 500
 MAX_MESSAGE_CHARS: Final = 65536
 MAX_TRACEBACK_CHARS: Final = 131072
