@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.acceptance.workers import ROOT, TASKS, environment, reproq
+from tests.acceptance.workers import ROOT, TASKS, environment, reproq, statuses, wait_for, worker
 
 
 @pytest.mark.parametrize("mode", ["shell", "spawn"])
@@ -37,6 +38,31 @@ def test_an_interpreter_that_does_not_exist_is_refused_at_the_start(dsn: str) ->
     result = reproq(dsn, "worker", "--burst", check=False, EXEC_MODE="shell", PYTHON_PATH="/nowhere/python")
     assert result.returncode == 2
     assert "python_path = '/nowhere/python' is no program that can be run; name the interpreter" in result.stderr
+
+
+def test_programs_run_what_is_mapped_to_them_and_the_rest_waits(dsn: str, pg: psycopg.Connection, log: Path) -> None:
+    commands = json.dumps({"media.*": ["examples/resize.sh"], "queue:other": "sh -c 'echo 1'"})
+    pg.execute("INSERT INTO task_runs (task_path, args) VALUES ('media.resize', '[640]'), ('nobody.knows', '[]')")
+    with worker(dsn, log, "--executor", "command", "--commands", commands):
+        wait_for("both runs to leave the queue", lambda: statuses(pg) == {"SUCCESSFUL": 1, "SCHEDULED": 1})
+    (value,) = pg.execute("SELECT return_value::text FROM task_runs WHERE task_path = 'media.resize'").fetchone()
+    assert value == '{"width":640,"half":320}'
+    (reason,) = pg.execute("SELECT waiting_reason FROM task_runs WHERE task_path = 'nobody.knows'").fetchone()
+    assert reason.startswith("no command is mapped to the task 'nobody.knows'")
+
+
+@pytest.mark.parametrize(
+    ("commands", "reason"),
+    [
+        ("", "the executor command has no commands; map a task path or queue to a program"),
+        ('{"a.*": []}', "has for a.* a command without a program"),
+        ('{"a.*": ["/no/such/program"]}', "commands has for a.* the program '/no/such/program', which does not exist"),
+    ],
+)
+def test_commands_that_cannot_work_are_refused_at_the_start(dsn: str, commands: str, reason: str) -> None:
+    result = reproq(dsn, "worker", "--executor", "command", "--commands", commands, "--burst", check=False)
+    assert result.returncode == 2
+    assert reason in result.stderr
 
 
 def test_the_cold_executor_runs_one_payload_by_hand(dsn: str) -> None:

@@ -1,6 +1,7 @@
 """The executors under test, each with what it can do; the worker's one preparation, becoming a sub-reaper."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from reproq.child.kernel import become_subreaper
 from reproq.executors import Executor
+from reproq.executors.command import CommandExecutor, Commands
 from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.launched import Limits
@@ -27,10 +29,16 @@ class Features:
 
     name: str
     runs_tasks: bool = True  # mock runs none
+    our_child: bool = True  # a foreign program has neither our environment nor a private descriptor for its reply
     fresh_process: bool = True  # pool gives one process to many runs
 
 
-EXECUTORS = [Features("fork"), Features("spawn"), Features("mock", runs_tasks=False, fresh_process=False)]
+EXECUTORS = [
+    Features("fork"),
+    Features("spawn"),
+    Features("command", our_child=False),
+    Features("mock", our_child=False, runs_tasks=False, fresh_process=False),
+]
 GRACE_SECONDS = 0.3
 
 
@@ -49,6 +57,14 @@ def make_spawn(*, extra: dict[str, str] | None = None, **limits: Any) -> SpawnEx
     return SpawnExecutor("cold", environment=environment(**(extra or {})), limits=bounds)
 
 
+def make_command(commands: Commands | None = None, **limits: Any) -> CommandExecutor:
+    """Without commands of its own: the tasks of the suite, in a Python program that answers as any program does."""
+    paths = "PYTHONPATH=" + os.pathsep.join([str(SOURCES), str(HERE)])
+    python = ("/usr/bin/env", paths, "PYTHONHASHSEED=0", sys.executable, str(HERE / "foreign.py"))
+    bounds = Limits(**({"kill_grace_seconds": GRACE_SECONDS, "timeout_seconds": 60.0} | limits))
+    return CommandExecutor(commands or [("tasks.*", python)], environment=environment(), limits=bounds)
+
+
 def make_mock() -> MockExecutor:
     return MockExecutor(0.02)
 
@@ -59,7 +75,12 @@ def _subreaper() -> None:
 
 
 def _drivers(features: Features) -> Iterator[Driver]:
-    makers: dict[str, Callable[[], Executor]] = {"fork": make_fork, "spawn": make_spawn, "mock": make_mock}
+    makers: dict[str, Callable[[], Executor]] = {
+        "fork": make_fork,
+        "spawn": make_spawn,
+        "command": make_command,
+        "mock": make_mock,
+    }
     driver = Driver(makers[features.name]())
     driver.wait_ready()
     yield driver
@@ -75,6 +96,12 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 @pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.runs_tasks], ids=lambda features: features.name)
 def tasks(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """The same, of the executors that run tasks."""
+    yield from _drivers(request.param)
+
+
+@pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.our_child], ids=lambda features: features.name)
+def ours(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """The same, of the executors whose children are ours: pinned, with a private descriptor for the reply."""
     yield from _drivers(request.param)
 
 

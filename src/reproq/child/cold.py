@@ -1,29 +1,26 @@
-"""A cold child: one process, one payload, one reply. The other end of the executors `spawn` and `command`.
+"""A cold child: one process, one payload, one reply. The other end of the executor `spawn`.
 
-`main` is what `python -m reproq_django.executor` calls. `answer` is for a program of one's own, without Django, that a
-worker starts by the executor `command`.
+`main` is what `python -m reproq_django.executor` calls; it refuses to know what the project is.
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, Final, Never
+from typing import Never
 
 from reproq.child import kernel, rehearsal
 from reproq.child.by_hand import whole_payload
-from reproq.child.reply import MAX_RETURN_BYTES, bounded_reply, encode_return
+from reproq.child.reply import MAX_RETURN_BYTES, bounded
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, attempt, failure_of, flush
 from reproq.errors import ProtocolError
-from reproq.lifecycle import Failure, Success
+from reproq.lifecycle import Success
 from reproq.wire import Reply
 
 DONE, FAILED, USAGE = 0, 1, 2
 """Exit codes."""
-_KNOWN_AS: Final = {"exception_class", "message", "traceback", "kind"}
 
 
 def main(setup: Callable[[], Runner], prog: str, arguments: list[str] | None = None) -> Never:
@@ -32,48 +29,33 @@ def main(setup: Callable[[], Runner], prog: str, arguments: list[str] | None = N
     What the task prints goes to stderr. Exit code 0 says that it succeeded, 1 that it did not, 2 that there was no
     payload to be understood; then stdout stays empty, and stderr says why.
     """
-    options = _parser(prog, envelope=True).parse_args(arguments)
+    parser = payload_parser(prog)
+    parser.add_argument("--worker", type=int, metavar="PID", help="end when this process, the parent, ends")
+    parser.add_argument("--path", action="append", default=[], metavar="DIR", help="a folder to import from, first")
+    parser.add_argument("--max-return-bytes", type=int, default=MAX_RETURN_BYTES, metavar="N")
+    options = parser.parse_args(arguments)
     if options.worker:
         kernel.die_with_parent(options.worker)
     sys.path[:0] = [folder for folder in options.path if folder not in sys.path]
     # A worker's payload is never completed or refused as usage: what is wrong with it belongs into a reply.
-    body = sys.stdin.buffer.read() if options.worker else _body(options.payload, prog)
+    body = sys.stdin.buffer.read() if options.worker else payload_from(options.payload, prog)
     reply_to = _become_a_child()
     runner = _prepared(setup)
 
     def write(reply: Reply) -> None:
-        _write_all(reply_to, bounded_reply(reply, options.max_return_bytes) + b"\n")
+        write_all(reply_to, reply.encode() + b"\n")
 
-    _run(body, runner, write)
-
-
-def answer(function: Callable[..., object], arguments: list[str] | None = None) -> Never:
-    """Call `function` with the payload's args and kwargs, print what it returns as the last line of stdout, and end.
-
-    The payload comes from stdin or `--payload`. An exception becomes a JSON object on stderr and exit code 1. The spec
-    hash is checked and `random` seeded, as in every child. What the function prints is the run's log.
-    """
-    prog = os.path.basename(sys.argv[0])
-    options = _parser(prog, envelope=False).parse_args(arguments)
-    body = _body(options.payload, prog)
-
-    def runner(message: dict[str, Any]) -> Success | Failure:
-        return encode_return(function(*message["args"], **message["kwargs"]))
-
-    _run(body, runner, _write_plain)
+    run_and_end(body, runner, options.max_return_bytes, write)
 
 
-def _parser(prog: str, *, envelope: bool) -> argparse.ArgumentParser:
+def payload_parser(prog: str) -> argparse.ArgumentParser:
+    """The command line that every program of ours which runs one payload has."""
     parser = argparse.ArgumentParser(prog=prog, description="Run one payload (the executor protocol, version 1).")
     parser.add_argument("--payload", metavar="JSON", help="default: all of stdin; an argv can be read by every user")
-    if envelope:
-        parser.add_argument("--worker", type=int, metavar="PID", help="end when this process, the parent, ends")
-        parser.add_argument("--path", action="append", default=[], metavar="DIR", help="a folder to import from, first")
-        parser.add_argument("--max-return-bytes", type=int, default=MAX_RETURN_BYTES, metavar="N")
     return parser
 
 
-def _body(given: str | None, prog: str) -> bytes:
+def payload_from(given: str | None, prog: str) -> bytes:
     """The payload's bytes; where there is no payload, the message that says so and the end of the process."""
     body = sys.stdin.buffer.read() if given is None else given.encode("utf-8", "surrogateescape")
     try:
@@ -108,12 +90,12 @@ def _prepared(setup: Callable[[], Runner]) -> Runner:
         return lambda message: failure
 
 
-def _run(body: bytes, runner: Runner, write: Callable[[Reply], None]) -> Never:
+def run_and_end(body: bytes, runner: Runner, max_return_bytes: int, write: Callable[[Reply], None]) -> Never:
     """Run it, answer, and end at once: threads that the task left behind cannot hold the process."""
     code = EXIT_CANNOT_REPLY
     me = os.getpid()
     try:
-        reply = attempt(body, runner)
+        reply = bounded(attempt(body, runner), max_return_bytes)
         # A task may have forked, and its copy returns here as well: only the first process may answer.
         if os.getpid() == me:
             flush()
@@ -126,17 +108,8 @@ def _run(body: bytes, runner: Runner, write: Callable[[Reply], None]) -> Never:
         os._exit(code)
 
 
-def _write_plain(reply: Reply) -> None:
-    """The value on stdout, an error on stderr, each as one line: what the executor `command` reads."""
-    body = json.loads(bounded_reply(reply, MAX_RETURN_BYTES))
-    if body["ok"]:
-        _write_all(1, b"\n" + json.dumps(body["return"]).encode() + b"\n")
-    else:
-        error = {name: value for name, value in body.items() if name in _KNOWN_AS}
-        _write_all(2, b"\n" + json.dumps(error).encode() + b"\n")
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write it to a blocking descriptor."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

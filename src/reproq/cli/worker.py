@@ -16,6 +16,7 @@ from reproq.cli.project import Project, configure, database_options, flag
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
+from reproq.executors.command import CommandExecutor, missing_programs
 from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.launched import Limits
@@ -80,6 +81,8 @@ def build_executor(config: Config, project: Project) -> Executor:
     if config.executor == "mock":
         return MockExecutor(config.exec_sleep)
     become_subreaper()  # before the first process is started: what a killed one leaves behind comes to us
+    if config.executor == "command":
+        return _command(config)
     if not project.setup:
         raise ConfigurationError(
             f"the executor {config.executor} needs a Django project: run this where manage.py is, or set "
@@ -114,6 +117,17 @@ def _spawn(config: Config, project: Project) -> Executor:
         python=python,
         limits=limits_of(config),
     )
+
+
+def _command(config: Config) -> Executor:
+    if not config.commands:
+        raise ConfigurationError(
+            "the executor command has no commands; map a task path or queue to a program, in reproq.toml as\n"
+            '[commands]\n"queue:media" = ["/opt/media/run", "--fast"]'
+        )
+    if problems := missing_programs(config.commands, shutil.which):
+        raise ConfigurationError("\n".join(problems))
+    return CommandExecutor(config.commands, environment=template_environment(os.environ), limits=limits_of(config))
 
 
 def limits_of(config: Config) -> Limits:

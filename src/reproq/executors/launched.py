@@ -19,36 +19,16 @@ from reproq.child import kernel
 from reproq.errors import ProtocolError
 from reproq.executors import Ended, Key
 from reproq.executors.attempt import Attempt, Phase
-from reproq.executors.channel import Exchange
 from reproq.executors.children import Process, bad_spec
 from reproq.executors.guarding import Guard
 from reproq.executors.orphans import PAUSE_SECONDS, OrphanSweep, reap_zombies
-from reproq.executors.output import OutputPipe
+from reproq.executors.program import Program, Streams, launch
 from reproq.lifecycle import Failure, Outcome, Release
 from reproq.wire import Payload
 
 STARTED_AS: Final = "REPROQ_STARTED_AS"
 """In the environment of a program and all that descends from it: which start it was."""
 CLOSE_SECONDS: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What to start: its argv, its environment, and all that it can read from stdin (None: nothing)."""
-
-    argv: tuple[str, ...]
-    environment: Mapping[str, str]
-    stdin: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """Our ends of what a process writes, and its own two, which the starter closes."""
-
-    exchange: Exchange
-    output: OutputPipe
-    stdout: int
-    stderr: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +156,7 @@ class LaunchedExecutor(ABC):
         mark = f"{self._guard.mark}.{attempt.number}"
         streams = self.streams_for(attempt)
         try:
-            popen, pidfd = _popen(program, {**self._guard.entry, STARTED_AS: mark}, streams)
+            popen, pidfd = launch(program, {**self._guard.entry, STARTED_AS: mark}, streams)
         except OSError:
             streams.exchange.close()
             streams.output.close()
@@ -220,35 +200,3 @@ class LaunchedExecutor(ABC):
             if now_s >= sweep.due_at:
                 sweep.sweep(now_s)
         self._sweeps = [sweep for sweep in self._sweeps if not sweep.is_over]
-
-
-def _popen(program: Program, marks: Mapping[str, str], streams: Streams) -> tuple["subprocess.Popen[bytes]", int]:
-    """The started process and its pidfd. Raises OSError."""
-    stdin = _memory_file(program.stdin) if program.stdin is not None else os.open(os.devnull, os.O_RDONLY)
-    try:
-        popen = subprocess.Popen(
-            program.argv,
-            env={**program.environment, **marks},
-            stdin=stdin,
-            stdout=streams.stdout,
-            stderr=streams.stderr,
-            start_new_session=True,
-        )
-    finally:
-        os.close(stdin)
-    try:
-        return popen, os.pidfd_open(popen.pid)
-    except OSError:  # no descriptor is left
-        popen.kill()
-        popen.wait()
-        raise
-
-
-def _memory_file(data: bytes) -> int:
-    """A file in memory that holds `data`, read from its start. Raises OSError."""
-    descriptor = os.memfd_create("payload")
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from reproq.executors.attempt import Attempt
 from reproq.executors.channel import Channel
-from reproq.executors.launched import LaunchedExecutor, Limits, Program, Streams
+from reproq.executors.launched import LaunchedExecutor, Limits
 from reproq.executors.output import OutputPipe
+from reproq.executors.program import Program, Streams
 from reproq.lifecycle import Failure
 from reproq.wire import LineBuffer, Payload
 
