@@ -3,7 +3,9 @@
 Pure: the front desks read flags, environment, files and Django's settings, and hand them to `load` as mappings.
 """
 
+import json
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
@@ -15,6 +17,7 @@ from reproq.errors import ConfigurationError
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+EXECUTORS: Final = ("fork", "spawn", "command", "mock")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
@@ -58,11 +61,49 @@ def text(value: object) -> str:
 
 
 def executor_name(value: object) -> str:
-    """`fork` or `mock`."""
-    known = ("fork", "mock")
-    if value not in known:
-        raise ValueError(f"is none of {', '.join(known)}")
-    return str(value)
+    """`fork`, `spawn`, `command` or `mock`, in any case; `shell` means `spawn`."""
+    name = value.strip().lower() if isinstance(value, str) else value
+    if name == "shell":
+        name = "spawn"
+    if name not in EXECUTORS:
+        raise ValueError(f"is none of {', '.join(EXECUTORS)}")
+    return str(name)
+
+
+def commands(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Pairs of pattern and argv, from a mapping (or its JSON text) of patterns to lists, or to texts for shlex."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except ValueError:
+            value = None
+    pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise ValueError(
+            'is not a table of patterns and commands such as {"queue:media": ["/opt/media/run", "--fast"]}'
+        )
+    return tuple((_pattern(pattern), _argv(pattern, template)) for pattern, template in pairs)
+
+
+def _pattern(value: object) -> str:
+    if not isinstance(value, str) or not value.removeprefix("queue:").strip():
+        raise ValueError(f"has the pattern {value!r}; give a task path such as shop.media.*, or queue:NAME")
+    return value
+
+
+def _argv(pattern: str, template: object) -> tuple[str, ...]:
+    try:
+        parts = shlex.split(template) if isinstance(template, str) else template
+    except ValueError as error:
+        raise ValueError(f"has for {pattern} a command that cannot be split: {error}") from None
+    if not isinstance(parts, Sequence) or not all(isinstance(part, str) and "\0" not in part for part in parts):
+        raise ValueError(f"has for {pattern} a command that is neither a text nor a list of texts")
+    if not parts or not parts[0] or "{payload}" in parts[0]:
+        raise ValueError(
+            f"has for {pattern} a command without a program; begin it with one, as in "
+            '["/opt/media/run", "--payload", "{payload}"]'
+        )
+    return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +137,22 @@ class Config:
     concurrency: int = _knob(
         0, "Runs at once; 0 takes the number of CPUs.", whole, "REPROQ_CONCURRENCY", bounds=(0, 10_000)
     )
-    executor: str = _knob("fork", "How runs are executed: fork or mock.", executor_name, "REPROQ_EXECUTOR", "EXEC_MODE")
+    executor: str = _knob(
+        "fork", f"How runs are executed: {', '.join(EXECUTORS)}.", executor_name, "REPROQ_EXECUTOR", "EXEC_MODE"
+    )
+    python_path: str = _knob(
+        "",
+        "The interpreter of spawn; the worker's own when empty.",
+        text,
+        "REPROQ_PYTHON_PATH",
+        "PYTHON_PATH",
+    )
+    commands: tuple[tuple[str, tuple[str, ...]], ...] = _knob(
+        (),
+        "What the executor command runs: a table of task path patterns or queue:NAME, and an argv for each.",
+        commands,
+        "REPROQ_COMMANDS",
+    )
     exec_sleep: float = _knob(
         0.1, "How long a mock run sleeps.", duration, "REPROQ_EXEC_SLEEP", "EXEC_SLEEP", bounds=(0, 86_400), unit="s"
     )

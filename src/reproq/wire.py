@@ -180,6 +180,25 @@ def frame(body: bytes) -> bytes:
 
 
 @dataclass(slots=True)
+class LineBuffer:
+    """The reply of a cold child: one line that holds one object. Refuses what begins otherwise, or does not end."""
+
+    max_bytes: int = MAX_FRAME_BYTES
+    _data: bytearray = field(default_factory=bytearray)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The line without its end, once that is here; nothing is read after it."""
+        self._data += data
+        if not self._data.startswith(b"{"):
+            raise ProtocolError(f"a reply begins with {{, this with {bytes(self._data[:40])!r}")
+        line, end, _ = self._data.partition(b"\n")
+        if len(line) > self.max_bytes:
+            raise ProtocolError(f"a reply of {len(line)} bytes and more is over the bound of {self.max_bytes}")
+        if end:
+            yield bytes(line)
+
+
+@dataclass(slots=True)
 class FrameBuffer:
     """Collects bytes as they come and yields whole messages; refuses a length over the bound before storing it."""
 

@@ -4,6 +4,8 @@ The template calls `setup()` once and forks; each child hands the runner one pay
 `task_started` goes out by `send`, and a receiver that raises fails the attempt, as under Django's own backends;
 `task_finished` goes out by `send_robust` (which logs), so no receiver can turn a success into a failure, or hide why a
 task failed. It is sent for every attempt, since only the worker knows whether another one will follow.
+
+`python -m reproq_django.executor` runs one payload (stdin or `--payload`) in a cold interpreter: the executor spawn.
 """
 
 import json
@@ -23,6 +25,7 @@ from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
+from reproq.child.cold import main
 from reproq.child.run import Runner, failure_of
 from reproq.errors import BadReturn, InvalidArguments, UnknownTask
 from reproq.lifecycle import Failure, Kind, Success
@@ -170,3 +173,7 @@ def _finish(result: TaskResult, sender: type, status: TaskResultStatus) -> None:
 
 def _failure(kind: Kind, error: BaseException) -> Failure:
     return replace(failure_of(error), kind=kind)
+
+
+if __name__ == "__main__":
+    main(setup, "python -m reproq_django.executor")

@@ -32,7 +32,7 @@ def test_good_settings_have_no_finding(options):
     ("options", "code", "hint"),
     [
         ({"MAX_ATEMPTS": 3}, "reproq.E001", "Did you mean 'MAX_ATTEMPTS'?"),
-        ({"zzz": 3}, "reproq.E001", "The keys are BACKOFF, CONCURRENCY, DATABASE"),
+        ({"zzz": 3}, "reproq.E001", "The keys are BACKOFF, COMMANDS, CONCURRENCY, DATABASE"),
         ({"DSN": "postgresql://"}, "reproq.E001", "name an alias of DATABASES in DATABASE"),
         ({"MAX_ATTEMPTS": 0}, "reproq.E002", "Correct the value"),
         ({"TIMEOUT": "soon"}, "reproq.E002", "Correct the value"),

@@ -1,6 +1,7 @@
 """The executors under test, each with what it can do; the worker's one preparation, becoming a sub-reaper."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 
 from reproq.child.kernel import become_subreaper
 from reproq.executors import Executor
+from reproq.executors.command import CommandExecutor, Commands
 from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
+from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
+from reproq.executors.spawn import SpawnExecutor
 from tests.executors.driver import Driver
 
 HERE = Path(__file__).parent
@@ -25,10 +29,16 @@ class Features:
 
     name: str
     runs_tasks: bool = True  # mock runs none
+    our_child: bool = True  # a foreign program has neither our environment nor a private descriptor for its reply
     fresh_process: bool = True  # pool gives one process to many runs
 
 
-EXECUTORS = [Features("fork"), Features("mock", runs_tasks=False, fresh_process=False)]
+EXECUTORS = [
+    Features("fork"),
+    Features("spawn"),
+    Features("command", our_child=False),
+    Features("mock", our_child=False, runs_tasks=False, fresh_process=False),
+]
 GRACE_SECONDS = 0.3
 
 
@@ -42,14 +52,36 @@ def make_fork(setup: str = "tasks:setup", *, extra: dict[str, str] | None = None
     return ForkExecutor(setup, environment=environment(**(extra or {})), **options)
 
 
+def make_spawn(*, extra: dict[str, str] | None = None, **limits: Any) -> SpawnExecutor:
+    bounds = Limits(**({"kill_grace_seconds": GRACE_SECONDS, "timeout_seconds": 60.0} | limits))
+    return SpawnExecutor("cold", environment=environment(**(extra or {})), limits=bounds)
+
+
+def make_command(commands: Commands | None = None, **limits: Any) -> CommandExecutor:
+    """Without commands of its own: the tasks of the suite, in a Python program that answers as any program does."""
+    paths = "PYTHONPATH=" + os.pathsep.join([str(SOURCES), str(HERE)])
+    python = ("/usr/bin/env", paths, "PYTHONHASHSEED=0", sys.executable, str(HERE / "foreign.py"))
+    bounds = Limits(**({"kill_grace_seconds": GRACE_SECONDS, "timeout_seconds": 60.0} | limits))
+    return CommandExecutor(commands or [("tasks.*", python)], environment=environment(), limits=bounds)
+
+
+def make_mock() -> MockExecutor:
+    return MockExecutor(0.02)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _subreaper() -> None:
     become_subreaper()
 
 
 def _drivers(features: Features) -> Iterator[Driver]:
-    executor: Executor = make_fork() if features.name == "fork" else MockExecutor(0.02)
-    driver = Driver(executor)
+    makers: dict[str, Callable[[], Executor]] = {
+        "fork": make_fork,
+        "spawn": make_spawn,
+        "command": make_command,
+        "mock": make_mock,
+    }
+    driver = Driver(makers[features.name]())
     driver.wait_ready()
     yield driver
     driver.close()
@@ -64,6 +96,12 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 @pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.runs_tasks], ids=lambda features: features.name)
 def tasks(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """The same, of the executors that run tasks."""
+    yield from _drivers(request.param)
+
+
+@pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.our_child], ids=lambda features: features.name)
+def ours(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """The same, of the executors whose children are ours: pinned, with a private descriptor for the reply."""
     yield from _drivers(request.param)
 
 

@@ -204,6 +204,10 @@ def leaves_a_grandchild(own_session: bool = False) -> int:
     return subprocess.Popen(["sleep", "600"], start_new_session=own_session).pid
 
 
+def runs(command: list[str]) -> int:
+    return subprocess.run(command, check=False).returncode
+
+
 def family(path: str) -> None:
     """A child of this task, one that called setsid, and a daemon whose parent has ended; their pids into a file."""
     plain = subprocess.Popen(["sleep", "600"])

@@ -25,8 +25,8 @@ def test_output_from_everywhere_is_captured_and_cannot_fake_the_reply(tasks: Dri
 @pytest.mark.lesson("64-kib-pipe-deadlock")
 @pytest.mark.parametrize("size", [65536, 204_800, 10 << 20])
 @pytest.mark.parametrize("how", ["print", "grandchild"])
-def test_a_flood_of_output_blocks_nothing_and_is_kept_within_the_cap(tasks: Driver, size: int, how: str) -> None:
-    ended = tasks.run("floods", f'[{size},"{how}"]')
+def test_a_flood_of_output_blocks_nothing_and_is_kept_within_the_cap(ours: Driver, size: int, how: str) -> None:
+    ended = ours.run("floods", f'[{size},"{how}"]')
     assert ended.outcome == Success('"done"')
     assert ended.output.bytes_total >= size
     assert len(ended.output.head) + len(ended.output.tail) == CAP_BYTES
@@ -55,8 +55,8 @@ def test_head_and_tail_are_the_two_ends(size: int) -> None:
     assert whole == data if size <= 10 else (output.head, output.tail) == (data[:5], data[-5:])
 
 
-def test_a_quiet_run_has_no_output(tasks: Driver) -> None:
-    assert tasks.run("echo", "[1]").output.bytes_total == 0
+def test_a_quiet_run_has_no_output(ours: Driver) -> None:
+    assert ours.run("echo", "[1]").output.bytes_total == 0
 
 
 def test_standard_streams_are_lines_of_utf8(tasks: Driver) -> None:

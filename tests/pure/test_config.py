@@ -1,5 +1,6 @@
 """The one table of knobs: parsing, bounds, precedence, and errors that name everything at once."""
 
+import json
 from dataclasses import fields
 from datetime import timedelta
 
@@ -101,8 +102,19 @@ def test_every_problem_of_every_source_stands_in_one_error() -> None:
         "reproq.toml: lease = 'soon' is not a duration such as 250ms, 1s, 5m or 2h",
         "reproq.toml: there is no setting concurency; did you mean concurrency?",
         "flags: max_attempts = 0 is outside 1 to 1000",
-        "flags: executor = 'threads' is none of fork, mock",
+        "flags: executor = 'threads' is none of fork, spawn, command, mock",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("shell", "spawn"), ("SHELL", "spawn"), (" Spawn ", "spawn"), ("MOCK", "mock")]
+)
+def test_an_executor_is_named_in_any_case_and_shell_means_spawn(given: str, name: str) -> None:
+    assert load(from_environment({"EXEC_MODE": given})).executor == name
+
+
+def test_the_interpreter_of_spawn_goes_by_the_source_documents_name() -> None:
+    assert load(from_environment({"PYTHON_PATH": "/opt/python3"})).python_path == "/opt/python3"
 
 
 def test_a_secret_is_never_shown() -> None:
@@ -128,3 +140,35 @@ def test_a_lease_of_exactly_three_heartbeats_is_enough_in_any_fraction(tenths: i
 def test_a_star_among_names_and_an_exclusion_without_it_are_refused() -> None:
     assert len(problems(flags(queues="*,mail", exclude_queues="slow"))) == 2
     assert load(flags(queues="*", exclude_queues="slow")).exclude_queues == ("slow",)
+
+
+def test_commands_come_from_a_table_or_its_json_with_lists_or_texts() -> None:
+    expected = (("queue:media", ("/opt/run", "--fast")), ("shop.*", ("sh", "-c", "echo 1")))
+    table = {"queue:media": ["/opt/run", "--fast"], "shop.*": "sh -c 'echo 1'"}
+    assert load(flags(commands=table)).commands == expected
+    assert load(from_environment({"REPROQ_COMMANDS": json.dumps(table)})).commands == expected
+    assert load(flags(commands="")).commands == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"a.*": []}, "has for a.* a command without a program; begin it with one"),
+        ({"a.*": ""}, "has for a.* a command without a program"),
+        ({"a.*": ["", "x"]}, "has for a.* a command without a program"),
+        ({"a.*": ["{payload}"]}, "has for a.* a command without a program"),
+        ({"a.*": "sh 'x"}, "has for a.* a command that cannot be split: No closing quotation"),
+        ({"a.*": 5}, "has for a.* a command that is neither a text nor a list of texts"),
+        ({"a.*": ["sh", 5]}, "has for a.* a command that is neither a text nor a list of texts"),
+        ({"a.*": ["sh", "\0"]}, "has for a.* a command that is neither a text nor a list of texts"),
+        ({"": ["sh"]}, "has the pattern ''; give a task path such as shop.media.*, or queue:NAME"),
+        ({"queue:": ["sh"]}, "has the pattern 'queue:'"),
+        ("not json", "is not a table of patterns and commands such as"),
+        ("[1]", "is not a table of patterns and commands such as"),
+        (["sh"], "is not a table of patterns and commands such as"),
+        (None, "is not a table of patterns and commands such as"),
+    ],
+)
+def test_what_is_no_table_of_commands_is_refused(given: object, reason: str) -> None:
+    (problem,) = problems(flags(commands=given))
+    assert reason in problem

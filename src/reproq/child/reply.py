@@ -12,9 +12,12 @@ from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import Reply
 
 BAD_RETURN_CLASS: Final = "reproq.errors.BadReturn"
+MAX_RETURN_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 500
 MAX_MESSAGE_CHARS: Final = 65536
 MAX_TRACEBACK_CHARS: Final = 131072
+NOTE_CHARS: Final = 64
+"""Room for the note that says how much was left out, so that what was shortened is not shortened again."""
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -35,12 +38,15 @@ def bad_return(message: str) -> Failure:
 
 
 def bounded_reply(reply: Reply, max_return_bytes: int) -> bytes:
-    """The reply's bytes; in place of a value that cannot be stored, the reply that says so."""
+    """The bytes of `bounded`."""
+    return bounded(reply, max_return_bytes).encode()
+
+
+def bounded(reply: Reply, max_return_bytes: int) -> Reply:
+    """The reply within its bounds; in place of a value that cannot be stored, the reply that says so."""
     if isinstance(reply.outcome, Success):
-        reply = replace(reply, outcome=storable(reply.outcome, max_return_bytes))
-    else:
-        reply = replace(reply, outcome=shortened(reply.outcome))
-    return reply.encode()
+        return replace(reply, outcome=storable(reply.outcome, max_return_bytes))
+    return replace(reply, outcome=shortened(reply.outcome))
 
 
 def storable(outcome: Success, max_return_bytes: int) -> Success | Failure:
@@ -69,9 +75,9 @@ def shortened(failure: Failure) -> Failure:
     """Both texts within their bounds: the start of the message, the two ends of the traceback."""
     message, trace = failure.message, failure.traceback
     if len(message) > MAX_MESSAGE_CHARS:
-        message = f"{message[:MAX_MESSAGE_CHARS]}… ({len(message):,} characters)"
+        message = f"{message[: MAX_MESSAGE_CHARS - NOTE_CHARS]}… ({len(message):,} characters)"
     if len(trace) > MAX_TRACEBACK_CHARS:
-        half = MAX_TRACEBACK_CHARS // 2
+        half = MAX_TRACEBACK_CHARS // 2 - NOTE_CHARS
         trace = f"{trace[:half]}\n… {len(trace) - 2 * half:,} characters left out …\n{trace[-half:]}"
     return replace(failure, message=message, traceback=trace)
 

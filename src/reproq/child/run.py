@@ -37,7 +37,7 @@ def run_one(channel: int, runner: Runner, max_return_bytes: int) -> Never:
             reply = attempt(body, runner)
             # A task may have forked, and its copy returns here as well: only the first process may answer.
             if os.getpid() == me:
-                _flush()
+                flush()
                 write_all(channel, bounded_reply(reply, max_return_bytes))
             code = 0
     except BaseException:
@@ -97,7 +97,7 @@ def write_all(channel: int, body: bytes) -> None:
         rest = rest[os.write(channel, rest) :]
 
 
-def _flush() -> None:
+def flush() -> None:
     """Hand everything printed to the pipe. A task may have closed or replaced the streams: its affair."""
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -23,11 +23,13 @@ CONFIG_FILE: Final = "reproq.toml"
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a project brings: its settings, its database, what the template calls to import it, and from where."""
+    """What a project brings: its settings, its database, what the template calls to import it,
+    what a cold interpreter runs by `-m`, and the folders to import it from."""
 
     source: Source
     dsn: str
     setup: str
+    module: str = ""
     path: tuple[str, ...] = ()
 
 

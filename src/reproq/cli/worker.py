@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import shutil
 import socket
+import sys
 import time
 from typing import Any
 
@@ -15,9 +17,12 @@ from reproq.cli.runs import parse_run_id
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
+from reproq.executors.command import CommandExecutor, missing_programs
 from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
+from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
+from reproq.executors.spawn import SpawnExecutor
 from reproq.replay import replay
 from reproq.service import serve
 from reproq.store.db import Database, opened
@@ -101,15 +106,59 @@ def build_executor(config: Config, project: Project) -> Executor:
     """The executor that the configuration names."""
     if config.executor == "mock":
         return MockExecutor(config.exec_sleep)
+    become_subreaper()  # before the first process is started: what a killed one leaves behind comes to us
+    if config.executor == "command":
+        return _command(config)
     if not project.setup:
         raise ConfigurationError(
-            "the executor fork needs a Django project: run this where manage.py is, or set DJANGO_SETTINGS_MODULE"
+            f"the executor {config.executor} needs a Django project: run this where manage.py is, or set "
+            "DJANGO_SETTINGS_MODULE"
         )
-    become_subreaper()  # before the first process is started: what a killed template leaves behind comes to us
+    return _spawn(config, project) if config.executor == "spawn" else _fork(config, project)
+
+
+def _fork(config: Config, project: Project) -> Executor:
     return ForkExecutor(
         project.setup,
         environment=template_environment(os.environ),
         path=project.path,
+        timeout_seconds=config.timeout,
+        kill_grace_seconds=config.kill_grace,
+        output_bytes=config.output_bytes,
+        max_return_bytes=config.max_return_bytes,
+    )
+
+
+def _spawn(config: Config, project: Project) -> Executor:
+    python = config.python_path or sys.executable
+    if shutil.which(python) is None:
+        raise ConfigurationError(
+            f"python_path = {python!r} is no program that can be run; name the interpreter that has the project's "
+            "packages, or leave it out for the worker's own"
+        )
+    return SpawnExecutor(
+        project.module,
+        environment=template_environment(os.environ),
+        path=project.path,
+        python=python,
+        limits=limits_of(config),
+    )
+
+
+def _command(config: Config) -> Executor:
+    if not config.commands:
+        raise ConfigurationError(
+            "the executor command has no commands; map a task path or queue to a program, in reproq.toml as\n"
+            '[commands]\n"queue:media" = ["/opt/media/run", "--fast"]'
+        )
+    if problems := missing_programs(config.commands, shutil.which):
+        raise ConfigurationError("\n".join(problems))
+    return CommandExecutor(config.commands, environment=template_environment(os.environ), limits=limits_of(config))
+
+
+def limits_of(config: Config) -> Limits:
+    """The bounds of every run that the worker starts itself."""
+    return Limits(
         timeout_seconds=config.timeout,
         kill_grace_seconds=config.kill_grace,
         output_bytes=config.output_bytes,

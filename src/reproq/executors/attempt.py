@@ -1,6 +1,6 @@
-"""One attempt in a forked child, from the worker's side: its channel, its output, its deadlines, and how it ended.
+"""One attempt in a process, from the worker's side: its channel, its output, its deadlines, and how it ended.
 
-It refuses to know the template: whoever owns it hands in the process, hears when that has ended, and has it reaped.
+It refuses to know who starts processes: its owner hands one in, hears when that has ended, and has it reaped.
 """
 
 import time
@@ -9,7 +9,7 @@ from enum import Enum, auto
 from selectors import EVENT_READ, BaseSelector
 
 from reproq.executors import Ended, Output
-from reproq.executors.channel import Channel
+from reproq.executors.channel import Channel, Exchange
 from reproq.executors.children import Ending, Process, bad_reply, died, timed_out
 from reproq.executors.output import OutputPipe
 from reproq.lifecycle import Key, Outcome, Release, Success
@@ -39,7 +39,7 @@ class Attempt:
         self.sent_s: float | None = None
         self.orphaned = ""  # why nobody will say how the process ended
         self._framed = framed
-        self._channel: Channel | None = None
+        self._channel: Exchange | None = None
         self._output: OutputPipe | None = None
         self._selector: BaseSelector
         self._on_exit: Callable[[Attempt], None]
@@ -48,11 +48,17 @@ class Attempt:
     def open(self, selector: BaseSelector, output_bytes: int, max_return_bytes: int) -> tuple[int, int]:
         """Make channel and output pipe; the child's ends of both, for the template. Raises OSError."""
         self._selector = selector
-        self._channel = Channel(selector, self._framed, max_return_bytes, self._answered)
+        self._channel = channel = Channel(selector, self._framed, max_return_bytes, self.answered)
         self._output = OutputPipe(selector, output_bytes)
         self._framed = b""
         self.phase = Phase.FORKING
-        return self._channel.theirs.detach(), self._output.detach_writer()
+        return channel.theirs.detach(), self._output.detach_writer()
+
+    def attach(self, selector: BaseSelector, channel: Exchange, output: OutputPipe) -> None:
+        """Take both from the owner, who has made them; `open` is for those who need nothing special."""
+        self._selector = selector
+        self._channel = channel
+        self._output = output
 
     def begin(self, process: Process, on_exit: Callable[["Attempt"], None]) -> None:
         """The process is there, and cannot start before it has its payload: send that, unless the run was stopped."""
@@ -105,8 +111,10 @@ class Attempt:
         """Close everything and say how it ended: with an exit status, or `gone` with the reason for having none."""
         if self._channel is not None:
             self._channel.receive()
-            self._channel.close()
         output = self._output.close() if self._output is not None else Output()
+        if self._channel is not None:
+            self._channel.conclude(status)
+            self._channel.close()
         self._unwatch()
         if self.process is not None:
             self.process.close()
@@ -134,7 +142,7 @@ class Attempt:
             return bad_reply(f"the child exited with code 0 {when}", output)
         return died(status, output, in_reply=in_reply)
 
-    def _answered(self) -> None:
+    def answered(self) -> None:
         """It has replied, or broken the protocol: either way it has the grace to end, and no more."""
         if self._channel is not None and self._channel.fault:
             self._ask_to_end()

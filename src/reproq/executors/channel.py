@@ -1,9 +1,9 @@
 """The private descriptor of one attempt, worker's end: a payload goes out, one reply comes in, nothing ever blocks."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
-from typing import Final
+from typing import Final, Protocol
 
 from reproq.errors import ProtocolError
 from reproq.wire import FrameBuffer, Reply, decode_reply
@@ -13,18 +13,49 @@ REPLY_OVERHEAD_BYTES: Final = 4 * 1024 * 1024
 """What a reply may hold beside a return value: the bounded texts of an error in JSON's longest spelling."""
 
 
+class Frames(Protocol):
+    """Collects bytes as they come and yields whole messages (see `reproq.wire`)."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]: ...
+
+
+class Exchange(Protocol):
+    """How an attempt hears what its process answers; `Channel` is one, the streams of a foreign program another."""
+
+    reply: Reply | None
+    fault: str
+    in_reply: bool
+
+    def start(self) -> None:
+        """The process is there: from here on it runs."""
+
+    def receive(self) -> None:
+        """Read what has come."""
+
+    def conclude(self, status: int | None) -> None:
+        """The process has ended, with this exit status (None: nobody knows); the last chance to make a reply of it."""
+
+    def close(self) -> None:
+        """Hang up; what has been received stays."""
+
+
 class Channel:
     """`on_answer` is called once, when a whole reply is here or the child has broken the protocol (`fault`)."""
 
     def __init__(
-        self, selector: BaseSelector, framed: bytes, max_return_bytes: int, on_answer: Callable[[], None]
+        self,
+        selector: BaseSelector,
+        unsent: bytes,
+        max_return_bytes: int,
+        on_answer: Callable[[], None],
+        frames: Callable[[int], Frames] = FrameBuffer,
     ) -> None:
         self.reply: Reply | None = None
         self.fault = ""
         self.in_reply = False  # some bytes came, but no whole reply
         self._selector = selector
-        self._unsent = memoryview(framed)
-        self._frames = FrameBuffer(max_return_bytes + REPLY_OVERHEAD_BYTES)
+        self._unsent = memoryview(unsent)
+        self._frames = frames(max_return_bytes + REPLY_OVERHEAD_BYTES)
         self._on_answer = on_answer
         self._events = 0
         ours, self.theirs = socket.socketpair()
@@ -49,6 +80,9 @@ class Channel:
                 self._take(data)
             else:
                 self.close()
+
+    def conclude(self, status: int | None) -> None:
+        """Its reply is what it sent; the exit status adds nothing."""
 
     def close(self) -> None:
         """Hang up; what has been received stays."""

@@ -1,4 +1,6 @@
-"""The environment a template is started with: the caller's, with what decides about determinism pinned. Pure."""
+"""The environments that processes are started with: ours with what decides about determinism pinned, a foreign
+program's with next to nothing in it. Pure.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,3 +23,11 @@ DROPPED: Final = frozenset(
 def template_environment(base: Mapping[str, str]) -> dict[str, str]:
     """`base` with the pinned names set and the names that work against them left out."""
     return {name: value for name, value in base.items() if name not in DROPPED} | dict(PINNED)
+
+
+PASSED: Final = frozenset({"PATH", "HOME", "LANG", "TZ"})
+
+
+def command_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """What a foreign program may see of `base`: where programs and home are, language and time zone; no secrets."""
+    return {name: value for name, value in base.items() if name in PASSED or name.startswith("LC_")}

@@ -1,7 +1,7 @@
-"""What a killed template leaves behind: grandchildren that the kernel hands to the worker, the next sub-reaper up.
+"""What a killed template or a run leaves behind: processes that the kernel hands to the worker, the next sub-reaper.
 
-The worker has children of its own (a new template, perhaps an embedded Postgres), so only what bears the template's
-mark in its environment, or belongs to a session of its runs, is killed and reaped here.
+The worker has children of its own (a new template, perhaps an embedded Postgres), so only what bears a mark in its
+environment, or belongs to a session of the runs in question, is killed and reaped here.
 """
 
 import contextlib
@@ -10,18 +10,27 @@ from collections.abc import Set
 from typing import Final
 
 from reproq.child import kernel
-from reproq.executors.template import MARK
 
 PAUSE_SECONDS: Final = 0.02
 QUIET_SWEEPS: Final = 10
 
 
-class OrphanSweep:
-    """Kills and reaps the orphans of one dead template, a look every `PAUSE_SECONDS`, until they stop coming."""
+def reap_zombies(pids: Set[int]) -> None:
+    """Reap those of these children that have ended: a zombie has no environment left to show a mark."""
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
-    def __init__(self, mark: str, sessions: Set[int], now_s: float) -> None:
+
+class OrphanSweep:
+    """Kills and reaps the orphans of a dead template or run, a look every `PAUSE_SECONDS`, until they stop coming.
+
+    `entry` is the `NAME=value` in the environment of all that descends from it.
+    """
+
+    def __init__(self, entry: str, sessions: Set[int], now_s: float) -> None:
         self.due_at = now_s
-        self._entry = f"{MARK}={mark}".encode()
+        self._entry = entry.encode()
         self._sessions = set(sessions)
         self._killed: set[int] = set()
         self._quiet = 0

@@ -4,6 +4,7 @@ The end of a run never waits for the end of this pipe: a grandchild may hold it 
 """
 
 import os
+from collections.abc import Callable
 from selectors import EVENT_READ, BaseSelector
 from typing import Final
 
@@ -37,11 +38,22 @@ class Capture:
 
 
 class OutputPipe:
-    """A pipe whose writing end a process holds as stdout and stderr, read into a Capture through a selector."""
+    """A pipe whose writing end a process holds as stdout, stderr or both, read into a Capture through a selector.
 
-    def __init__(self, selector: BaseSelector, cap_bytes: int) -> None:
+    Two pipes may share one Capture (their order within it is the order of reading); `tap` is handed every byte too.
+    """
+
+    def __init__(
+        self,
+        selector: BaseSelector,
+        cap_bytes: int,
+        *,
+        capture: Capture | None = None,
+        tap: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.selector = selector
-        self.capture = Capture(cap_bytes)
+        self.capture = capture or Capture(cap_bytes)
+        self._tap = tap
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
         selector.register(self.reader, EVENT_READ, self.drain)
@@ -64,6 +76,8 @@ class OutputPipe:
                 self._close_reader()
                 return
             self.capture.add(data)
+            if self._tap is not None:
+                self._tap(data)
             if len(data) < READ_BYTES:
                 return
 

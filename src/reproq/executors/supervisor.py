@@ -13,7 +13,7 @@ from reproq.child import control
 from reproq.child.control import Packet, Verb
 from reproq.errors import ConfigurationError
 from reproq.executors.orphans import OrphanSweep
-from reproq.executors.template import Launch, TemplateProcess
+from reproq.executors.template import MARK, Launch, TemplateProcess
 
 RESTART_SECONDS: Final = 1.0
 MAX_RESTART_SECONDS: Final = 30.0
@@ -114,7 +114,7 @@ class Supervisor:
             return
         now = time.monotonic()
         sessions = self._on_death(f"the template died: {reason}")
-        self._sweeps.append(OrphanSweep(template.mark, sessions, now))
+        self._sweeps.append(OrphanSweep(f"{MARK}={template.mark}", sessions, now))
         if not template.ready:
             self._not_started(self._broken or reason)
             return

@@ -1,0 +1,47 @@
+"""`python -m reproq.child.guard MARK`: kills what a worker had started when that worker is gone. Not for people.
+
+Foreign programs ask the kernel for no signal at their parent's death, and an executor must not ask for them between
+fork and exec (it has threads). So this process waits for the end of its stdin, which only the worker holds, and then
+kills every process that has the worker's mark in its environment, also those that called setsid.
+"""
+
+import os
+import signal
+import sys
+import time
+from typing import Final
+
+from reproq.child import kernel
+
+STARTED_BY: Final = "REPROQ_STARTED_BY"
+"""In the environment of all that one executor starts: its mark."""
+PATIENCE_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = 0.02
+
+
+def marked(entry: bytes) -> list[int]:
+    """The living processes that were started with `NAME=value` in their environment."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if kernel.has_in_environment(pid, entry)]
+
+
+def kill_marked(entry: bytes) -> None:
+    """Kill until none is left, since a process may fork between being seen and being killed; at most 30 s."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (found := marked(entry)) and time.monotonic() < end:
+        for pid in found:
+            kernel.kill_quietly(pid)
+        time.sleep(PAUSE_SECONDS)
+
+
+def main() -> None:
+    """Wait for the end of the worker, then do it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are for the worker, which drains then and still needs this
+    while os.read(0, 4096):
+        pass
+    kill_marked(f"{STARTED_BY}={sys.argv[1]}".encode())
+
+
+if __name__ == "__main__":
+    main()

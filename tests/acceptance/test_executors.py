@@ -1,0 +1,73 @@
+"""A real worker with each executor that starts processes of its own, from the enqueue to the stored result."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.acceptance.workers import ROOT, TASKS, environment, reproq, statuses, wait_for, worker
+
+
+@pytest.mark.parametrize("mode", ["shell", "spawn"])
+def test_a_cold_interpreter_runs_a_task_and_stores_what_it_returns(
+    mode: str, dsn: str, enqueue: Callable[..., Any]
+) -> None:
+    result = enqueue("add", 2, 3)
+    reproq(dsn, "worker", "--burst", EXEC_MODE=mode)
+    result.refresh()
+    assert (result.status, result.return_value) == ("SUCCESSFUL", 5)
+
+
+def test_the_interpreter_of_spawn_is_the_configured_one(dsn: str, tmp_path: Path, enqueue: Callable[..., Any]) -> None:
+    python = tmp_path / "python-of-my-own"
+    python.write_text(f'#!/bin/sh\ntouch "{tmp_path}/ran"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    result = enqueue("add", 2, 3)
+    reproq(dsn, "worker", "--burst", EXEC_MODE="shell", PYTHON_PATH=str(python))
+    result.refresh()
+    assert result.return_value == 5
+    assert (tmp_path / "ran").exists()
+
+
+def test_an_interpreter_that_does_not_exist_is_refused_at_the_start(dsn: str) -> None:
+    result = reproq(dsn, "worker", "--burst", check=False, EXEC_MODE="shell", PYTHON_PATH="/nowhere/python")
+    assert result.returncode == 2
+    assert "python_path = '/nowhere/python' is no program that can be run; name the interpreter" in result.stderr
+
+
+def test_programs_run_what_is_mapped_to_them_and_the_rest_waits(dsn: str, pg: psycopg.Connection, log: Path) -> None:
+    commands = json.dumps({"media.*": ["examples/resize.sh"], "queue:other": "sh -c 'echo 1'"})
+    pg.execute("INSERT INTO task_runs (task_path, args) VALUES ('media.resize', '[640]'), ('nobody.knows', '[]')")
+    with worker(dsn, log, "--executor", "command", "--commands", commands):
+        wait_for("both runs to leave the queue", lambda: statuses(pg) == {"SUCCESSFUL": 1, "SCHEDULED": 1})
+    (value,) = pg.execute("SELECT return_value::text FROM task_runs WHERE task_path = 'media.resize'").fetchone()
+    assert value == '{"width":640,"half":320}'
+    (reason,) = pg.execute("SELECT waiting_reason FROM task_runs WHERE task_path = 'nobody.knows'").fetchone()
+    assert reason.startswith("no command is mapped to the task 'nobody.knows'")
+
+
+@pytest.mark.parametrize(
+    ("commands", "reason"),
+    [
+        ("", "the executor command has no commands; map a task path or queue to a program"),
+        ('{"a.*": []}', "has for a.* a command without a program"),
+        ('{"a.*": ["/no/such/program"]}', "commands has for a.* the program '/no/such/program', which does not exist"),
+    ],
+)
+def test_commands_that_cannot_work_are_refused_at_the_start(dsn: str, commands: str, reason: str) -> None:
+    result = reproq(dsn, "worker", "--executor", "command", "--commands", commands, "--burst", check=False)
+    assert result.returncode == 2
+    assert reason in result.stderr
+
+
+def test_the_cold_executor_runs_one_payload_by_hand(dsn: str) -> None:
+    payload = json.dumps({"task_path": f"{TASKS}.add", "args": [2, 3]})
+    command = [sys.executable, "-m", "reproq_django.executor", "--payload", payload]
+    result = subprocess.run(command, env=environment(dsn), cwd=ROOT, capture_output=True, timeout=30, check=False)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["return"] == 5

@@ -1,0 +1,123 @@
+"""The executors whose processes the worker starts itself: nothing outlasts a run, nor a killed worker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reproq.child.kernel import children_of
+from reproq.executors.launched import LaunchedExecutor
+from reproq.lifecycle import Release, Success
+from tests.executors.conftest import HERE, SOURCES, make_spawn
+from tests.executors.driver import Driver, payload
+from tests.executors.test_template import alive, is_gone, wait_until_dead
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    made = Driver(make_spawn())
+    yield made
+    made.close()
+
+
+def guard_of(driver: Driver) -> int:
+    assert isinstance(driver.executor, LaunchedExecutor)
+    assert driver.executor.guard_pid is not None
+    return driver.executor.guard_pid
+
+
+def family_of(driver: Driver, folder: Path) -> tuple[tuple[int, int], list[int]]:
+    """A run under way: its claim, and the pids of itself and of all that descends from it."""
+    file = folder / "pids"
+    key = driver.submit(payload("tasks.family", f'["{file}"]'))
+    driver.until(file.exists)
+    return key, json.loads(file.read_text())
+
+
+def test_what_a_run_leaves_behind_ends_with_it(driver: Driver, tmp_path: Path) -> None:
+    key, family = family_of(driver, tmp_path)
+    os.kill(family[0], signal.SIGKILL)
+    driver.wait(key)
+    driver.until(lambda: all(is_gone(pid) for pid in family), 3)
+    driver.until(lambda: driver.executor.deadline() is None, 3)
+
+
+def test_a_neighbour_survives_the_end_of_a_run(driver: Driver, tmp_path: Path) -> None:
+    neighbour = driver.submit(payload("tasks.sleeps", "[600]"))
+    key, family = family_of(driver, tmp_path)
+    driver.executor.stop(key, Release("drain", started=True))
+    driver.wait(key)
+    driver.until(lambda: all(is_gone(pid) for pid in family), 3)
+    assert neighbour not in driver.ended
+
+
+def test_a_zombie_in_a_session_of_its_own_is_reaped(driver: Driver) -> None:
+    before = children_of(os.getpid())
+    code = "import os, time; os.fork() or (os.setsid(), os._exit(0)); time.sleep(0.3)"
+    driver.run("runs", json.dumps([[sys.executable, "-c", code]]))
+    driver.until(lambda: children_of(os.getpid()) == before, 3)
+
+
+def test_closing_kills_all_that_runs_and_says_so(driver: Driver, tmp_path: Path) -> None:
+    key, family = family_of(driver, tmp_path)
+    guard = guard_of(driver)
+    driver.executor.close()
+    driver.executor.close()
+    (ended,) = driver.executor.take_ended()
+    assert (ended.key, ended.outcome) == (key, Release("the executor was closed", started=True))
+    assert [pid for pid in [guard, *family] if not is_gone(pid)] == []
+
+
+def test_a_dead_guard_is_replaced_with_the_next_run(driver: Driver) -> None:
+    first = guard_of(driver)
+    os.kill(first, signal.SIGKILL)
+    time.sleep(0.1)
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert guard_of(driver) != first
+
+
+@pytest.mark.lesson("children-that-survive-a-killed-worker")
+@pytest.mark.parametrize("group", [False, True], ids=["killed", "terminated with its guard"])
+def test_nothing_survives_a_killed_worker(tmp_path: Path, group: bool) -> None:
+    file = tmp_path / "pids"
+    paths = os.pathsep.join([str(SOURCES), str(HERE.parent.parent), str(HERE)])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "tests.executors.worker", str(file), "spawn"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, cwd="/") as process:
+        assert process.stdout is not None
+        guard = int(process.stdout.readline())
+        everyone = [process.pid, guard, *json.loads(file.read_text())]
+        assert all(alive(pid) for pid in everyone)
+        if group:
+            os.kill(guard, signal.SIGTERM)  # as systemd does; it stays
+        process.kill()
+        left = wait_until_dead(everyone, 2)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert left == []
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., Driver]]:
+    made: list[Driver] = []
+
+    def make(**options: object) -> Driver:
+        made.append(Driver(make_spawn(**options)))
+        return made[-1]
+
+    yield make
+    for driver in made:
+        driver.close()
+
+
+def test_limits_are_kept(spawn: Callable[..., Driver]) -> None:
+    driver = spawn(output_bytes=100, max_return_bytes=1000)
+    ended = driver.run("floods", "[4096]")
+    assert len(ended.output.head) + len(ended.output.tail) == 100
+    assert "over the bound of 1,000" in str(driver.run("returns", '["large"]').outcome)
