@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reproq.config import Source, load
 from reproq.executors import Ended
 from reproq.executors.command import argv_for, missing_programs
 from reproq.executors.environment import command_environment
@@ -253,6 +255,16 @@ def test_a_program_that_runs_too_long_is_ended_with_its_group(run: Run, tmp_path
 
 
 # -- the examples, each by its real interpreter -----------------------------------------------------------------------
+
+
+def test_the_table_in_the_docs_maps_the_examples() -> None:
+    text = (EXAMPLES.parent / "docs" / "executors.md").read_text("utf-8")
+    config = load(Source("docs", tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])))
+    assert config.executor == "command"
+    for task_path, queue in (("media.resize", "default"), ("any.task", "node"), ("legacy.any", "default")):
+        argv = argv_for(config.commands, task_path, queue)
+        assert argv is not None
+        assert any((EXAMPLES.parent / part).is_file() for part in argv)
 
 
 def test_the_shell_example_returns_and_fails(run: Run) -> None:

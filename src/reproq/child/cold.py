@@ -13,8 +13,8 @@ from typing import Never
 
 from reproq.child import kernel, rehearsal
 from reproq.child.by_hand import whole_payload
-from reproq.child.reply import MAX_RETURN_BYTES, bounded
-from reproq.child.run import EXIT_CANNOT_REPLY, Runner, attempt, failure_of, flush
+from reproq.child.reply import MAX_RETURN_BYTES
+from reproq.child.run import EXIT_CANNOT_REPLY, Runner, answer_with, failure_of, write_bytes
 from reproq.errors import ProtocolError
 from reproq.lifecycle import Success
 from reproq.wire import Reply
@@ -43,7 +43,7 @@ def main(setup: Callable[[], Runner], prog: str, arguments: list[str] | None = N
     runner = _prepared(setup)
 
     def write(reply: Reply) -> None:
-        write_all(reply_to, reply.encode() + b"\n")
+        write_bytes(reply_to, reply.encode() + b"\n")
 
     run_and_end(body, runner, options.max_return_bytes, write)
 
@@ -93,23 +93,11 @@ def _prepared(setup: Callable[[], Runner]) -> Runner:
 def run_and_end(body: bytes, runner: Runner, max_return_bytes: int, write: Callable[[Reply], None]) -> Never:
     """Run it, answer, and end at once: threads that the task left behind cannot hold the process."""
     code = EXIT_CANNOT_REPLY
-    me = os.getpid()
     try:
-        reply = bounded(attempt(body, runner), max_return_bytes)
-        # A task may have forked, and its copy returns here as well: only the first process may answer.
-        if os.getpid() == me:
-            flush()
-            write(reply)
+        reply = answer_with(body, runner, max_return_bytes, write)
         code = DONE if isinstance(reply.outcome, Success) else FAILED
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
     finally:
         os._exit(code)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write it to a blocking descriptor."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

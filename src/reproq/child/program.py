@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Never
 
-from reproq.child.cold import payload_from, payload_parser, run_and_end, write_all
+from reproq.child.cold import payload_from, payload_parser, run_and_end
 from reproq.child.reply import MAX_RETURN_BYTES, encode_return
+from reproq.child.run import write_bytes
 from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import Reply
 
@@ -45,7 +46,7 @@ def _write(reply: Reply) -> None:
     """The value on stdout or the error on stderr, on a line of its own: what the executor `command` reads."""
     body = json.loads(reply.encode())
     if body["ok"]:
-        write_all(1, f"\n{json.dumps(body['return'])}\n".encode())
+        write_bytes(1, f"\n{json.dumps(body['return'])}\n".encode())
     else:
         error = {name: body[name] for name in _ERROR_KEYS}
-        write_all(2, f"\n{json.dumps(error)}\n".encode())
+        write_bytes(2, f"\n{json.dumps(error)}\n".encode())

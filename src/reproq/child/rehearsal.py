@@ -14,7 +14,7 @@ import warnings
 from typing import Any, Final
 
 from reproq.child import kernel
-from reproq.child.reply import bounded_reply, encode_return
+from reproq.child.reply import bounded, encode_return
 from reproq.child.run import attempt, read_frame, run_one, write_all
 from reproq.lifecycle import Failure, Success
 from reproq.spec import hash_document
@@ -30,7 +30,7 @@ def rehearse(max_return_bytes: int) -> None:
     """Run a made-up payload, without any user code: often in this process, then once in a fork of it."""
     body = _payload().encode()
     for _ in range(WARM_ROUNDS):
-        bounded_reply(attempt(body, _runner), max_return_bytes)
+        bounded(attempt(body, _runner), max_return_bytes).encode()
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:

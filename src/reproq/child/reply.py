@@ -37,11 +37,6 @@ def bad_return(message: str) -> Failure:
     return Failure(Kind.BAD_RETURN, BAD_RETURN_CLASS, message)
 
 
-def bounded_reply(reply: Reply, max_return_bytes: int) -> bytes:
-    """The bytes of `bounded`."""
-    return bounded(reply, max_return_bytes).encode()
-
-
 def bounded(reply: Reply, max_return_bytes: int) -> Reply:
     """The reply within its bounds; in place of a value that cannot be stored, the reply that says so."""
     if isinstance(reply.outcome, Success):

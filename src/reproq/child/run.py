@@ -14,7 +14,7 @@ from typing import Any, Final, Never
 
 from reproq.child import kernel
 from reproq.child.payload import read_message
-from reproq.child.reply import bounded_reply
+from reproq.child.reply import bounded
 from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import FrameBuffer, Reply, frame
 
@@ -28,24 +28,28 @@ READ_BYTES: Final = 65536
 def run_one(channel: int, runner: Runner, max_return_bytes: int) -> Never:
     """Wait for a payload on `channel`, run it, reply, and end this process. Returns never, whatever the task does."""
     code = EXIT_CANNOT_REPLY
-    me = os.getpid()
     try:
         body = read_frame(channel)
-        if body is None:  # the worker changed its mind, or is gone
-            code = 0
-        else:
-            reply = attempt(body, runner)
-            # A task may have forked, and its copy returns here as well: only the first process may answer.
-            if os.getpid() == me:
-                flush()
-                write_all(channel, bounded_reply(reply, max_return_bytes))
-            code = 0
+        if body is not None:  # else the worker changed its mind, or is gone
+            answer_with(body, runner, max_return_bytes, lambda reply: write_all(channel, reply.encode()))
+        code = 0
     except BaseException:
         with contextlib.suppress(BaseException):
             traceback.print_exc()
             sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def answer_with(body: bytes, runner: Runner, max_return_bytes: int, write: Callable[[Reply], None]) -> Reply:
+    """Run one payload and hand the reply, within its bounds, to `write`."""
+    me = os.getpid()
+    reply = bounded(attempt(body, runner), max_return_bytes)
+    # A task may have forked, and its copy returns here as well: only the first process may answer.
+    if os.getpid() == me:
+        _flush()
+        write(reply)
+    return reply
 
 
 def attempt(body: bytes, runner: Runner) -> Reply:
@@ -92,12 +96,17 @@ def read_frame(channel: int) -> bytes | None:
 
 def write_all(channel: int, body: bytes) -> None:
     """Write one frame to a blocking descriptor."""
-    rest = memoryview(frame(body))
+    write_bytes(channel, frame(body))
+
+
+def write_bytes(descriptor: int, data: bytes) -> None:
+    """Write all of it to a blocking descriptor."""
+    rest = memoryview(data)
     while rest:
-        rest = rest[os.write(channel, rest) :]
+        rest = rest[os.write(descriptor, rest) :]
 
 
-def flush() -> None:
+def _flush() -> None:
     """Hand everything printed to the pipe. A task may have closed or replaced the streams: its affair."""
     for stream in (sys.stdout, sys.stderr):
         try:

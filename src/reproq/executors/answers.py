@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reproq.child.reply import bad_return, shortened, storable
 from reproq.executors import Output
-from reproq.executors.children import exit_reason, tail_of
+from reproq.executors.children import exit_reason, kill_hint, tail_of
 from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import REPLY_KINDS
 
@@ -68,8 +68,8 @@ def failure_of(status: int, stderr: StreamEnd, stdout: Output) -> Failure:
     for line, is_whole in _lines_from_the_end(stderr):
         if is_whole and line[0] == ord("{") and (error := _error_object(line)):
             return shortened(_told(error, status))
-    printed = Output(tail=bytes(stderr.data), bytes_total=-1) if stderr.data.strip() else stdout
-    return Failure(Kind.CHILD_DIED, CHILD_DIED_CLASS, f"{exit_reason(status)}{_hint(status)}{tail_of(printed)}")
+    printed = Output(tail=bytes(stderr.data), bytes_total=len(stderr.data)) if stderr.data.strip() else stdout
+    return Failure(Kind.CHILD_DIED, CHILD_DIED_CLASS, f"{exit_reason(status)}{kill_hint(status)}{tail_of(printed)}")
 
 
 def _lines_from_the_end(end: StreamEnd) -> Iterator[tuple[bytes, bool]]:
@@ -99,7 +99,3 @@ def _told(error: dict[str, Any], status: int) -> Failure:
         told["message"] or exit_reason(status),
         told["traceback"],
     )
-
-
-def _hint(status: int) -> str:
-    return " (out of memory? see dmesg)" if status == -9 else ""

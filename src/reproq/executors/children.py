@@ -96,8 +96,7 @@ def timed_out(timeout_seconds: float) -> Failure:
 def died(status: int, output: Output, *, in_reply: bool = False) -> Failure:
     """The failure of an attempt whose process ended before it had replied."""
     when = "in the middle of its reply" if in_reply else "before it replied"
-    hint = " (out of memory? see dmesg)" if status == -signal.SIGKILL else ""
-    text = f"{exit_reason(status)} {when}{hint}{tail_of(output)}"
+    text = f"{exit_reason(status)} {when}{kill_hint(status)}{tail_of(output)}"
     return Failure(Kind.CHILD_DIED, "reproq.errors.ChildDied", text)
 
 
@@ -109,6 +108,11 @@ def bad_reply(what: str, output: Output) -> Failure:
 def bad_spec(what: str) -> Failure:
     """The failure of a run whose spec cannot even be sent to a process."""
     return Failure(Kind.BAD_SPEC, "reproq.errors.BadSpec", what)
+
+
+def kill_hint(status: int) -> str:
+    """What to think of when a process was killed and nobody here did it."""
+    return " (out of memory? see dmesg)" if status == -signal.SIGKILL else ""
 
 
 def exit_reason(status: int) -> str:
