@@ -60,12 +60,13 @@ def _both(database: Database, old: int, new: int, patience_seconds: float) -> tu
     while True:
         with database.transaction() as cursor:
             before, after = show_run(cursor, old), show_run(cursor, new)
-        if Status(after.status).is_finished:
+        late = next((run for run in (before, after) if not Status(run.status).is_finished), None)
+        if late is None:
             return before, after
         if time.monotonic() > deadline:
             raise ReproqError(
-                f"run {new} is still {after.status} after {patience_seconds:g} s and stays enqueued; "
-                f"does a worker serve the queue {after.queue_name}? Look at it with: reproq runs show {new}"
+                f"run {late.id} is still {late.status} after {patience_seconds:g} s; the replay stays enqueued as run "
+                f"{new}. Does a worker serve the queue {late.queue_name}? Look at it with: reproq runs show {late.id}"
             )
         time.sleep(LOOK_EVERY_SECONDS)
 
