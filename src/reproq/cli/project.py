@@ -73,10 +73,12 @@ def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Co
     """The effective configuration and the project. Raises ConfigurationError with every problem in one text."""
     environment = from_environment(os.environ)
     given = Source("the command line", {name: value for name, value in flags.items() if value is not None})
-    backend = str(given.values.get("backend") or environment.values.get("backend") or "default")
+    file = _file()
+    chosen = (source.values.get("backend") for source in (given, environment, file))
+    backend = str(next(filter(None, chosen), "default"))
     project = find_project(backend, settings)
     from_project = Source("the Django project", {"dsn": project.dsn} if project.dsn else {})
-    config = load(_file(), from_project, project.source, environment, given)
+    config = load(file, from_project, project.source, environment, given)
     if not config.dsn:
         raise ConfigurationError(
             "there is no database address: run this where manage.py is, set DJANGO_SETTINGS_MODULE, "
