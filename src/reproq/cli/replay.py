@@ -6,6 +6,7 @@ from typing import Any, Final
 import click
 
 from reproq import replay as replays
+from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
 from reproq.cli.runs import parse_run_id
 from reproq.cli.show import as_json_text, console
@@ -15,7 +16,6 @@ from reproq.lifecycle import Status
 from reproq.store.db import Database, opened
 from reproq.store.insight import RunDetail, show_run
 
-FOUND_SOMETHING: Final = 3
 LOOK_EVERY_SECONDS: Final = 0.1
 
 

@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from reproq.errors import RunNotFound
+from reproq.store.runs import MAX_RUN_ID
 from reproq.store.statements import Cursor, fetch_all, fetch_one
-
-MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def list_runs(
     cursor: Cursor,
     *,
     limit: int,
-    before_id: int = MAX_ID,
+    before_id: int = MAX_RUN_ID,
     status: str | None = None,
     queue_name: str | None = None,
     task_path: str | None = None,
@@ -104,7 +103,7 @@ def list_runs(
 
 def show_run(cursor: Cursor, run_id: int) -> RunDetail:
     """One run. Raises RunNotFound."""
-    row = fetch_one(cursor, "show_run", {"run_id": run_id}) if abs(run_id) <= MAX_ID else None
+    row = fetch_one(cursor, "show_run", {"run_id": run_id}) if abs(run_id) <= MAX_RUN_ID else None
     if row is None:
         raise RunNotFound(f"there is no run {run_id}")
     return RunDetail(*row)
