@@ -137,6 +137,26 @@ class Release:
 
 Outcome = Success | Failure | Release
 
+EXCEPTION_CLASSES: Final[dict[Kind, str]] = {
+    Kind.TIMEOUT: "reproq.errors.RunTimedOut",
+    Kind.CHILD_DIED: "reproq.errors.ChildDied",
+    Kind.BAD_REPLY: "reproq.errors.BadReply",
+    Kind.LEASE_EXPIRED: "reproq.errors.LeaseExpired",
+    Kind.RELEASED: "reproq.errors.ReleasedTooOften",
+    Kind.UNKNOWN_TASK: "reproq.errors.UnknownTask",
+    Kind.BAD_RETURN: "reproq.errors.BadReturn",
+    Kind.SPEC_TAMPERED: "reproq.errors.SpecTampered",
+    Kind.BAD_SPEC: "reproq.errors.BadSpec",
+    Kind.CANCELLED: "reproq.errors.RunCancelled",
+    Kind.EXPIRED: "reproq.errors.RunExpired",
+}
+"""The class that is stored for each kind without a Python exception of its own."""
+
+
+def failure_of_kind(kind: Kind, message: str) -> Failure:
+    """A failure that no exception of a task's stands behind."""
+    return Failure(kind, EXCEPTION_CLASSES[kind], message)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -196,8 +216,7 @@ def _unknown_task(claim: Claim, failure: Failure) -> Verdict:
 
 
 def _released_too_often(claim: Claim, reason: str) -> Failure:
-    return Failure(
+    return failure_of_kind(
         Kind.RELEASED,
-        "reproq.errors.ReleasedTooOften",
         f"given back unfinished {claim.releases} times already, which from here on counts as a failure; last: {reason}",
     )

@@ -30,6 +30,11 @@ def backend_aliases() -> list[str]:
     return [alias for alias, params in _tasks().items() if _is_ours(params.get("BACKEND", ""))]
 
 
+def is_alias(backend: str) -> bool:
+    """Whether `TASKS` has this alias, whosever backend it is."""
+    return backend in _tasks()
+
+
 def database_aliases() -> set[str]:
     """The database aliases that our backends name; `default` when no backend is ours (under test settings, say)."""
     return {database_alias(alias) for alias in backend_aliases()} or {DEFAULT_DATABASE}

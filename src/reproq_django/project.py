@@ -52,6 +52,9 @@ def _read(backend: str, module: str) -> Project:
     from reproq_django import conf
 
     try:
+        if not conf.is_alias(backend):  # the default database would be taken in silence
+            ours = ", ".join(map(repr, conf.backend_aliases())) or "none"
+            raise ConfigurationError(f"TASKS has no backend {backend!r} (those of Reproq: {ours}); choose by --backend")
         source = conf.options_source(backend)
         database = conf.database_alias(backend)
         dsn = database_address(database)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
 
-from reproq.lifecycle import Kind, Status
+from reproq.lifecycle import EXCEPTION_CLASSES, Kind, Status
 from reproq.spec import Spec
 from reproq.store.results import StoredRun
 from reproq.store.runs import Enqueued, NewRun, result_id
@@ -27,7 +27,7 @@ STATUSES: Final = {
 
 CANCELLED: Final = {
     "kind": Kind.CANCELLED.value,
-    "exception_class": "reproq.errors.RunCancelled",
+    "exception_class": EXCEPTION_CLASSES[Kind.CANCELLED],
     "message": "the run was cancelled before it started",
 }
 

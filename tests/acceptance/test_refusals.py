@@ -69,6 +69,12 @@ def test_all_wrong_settings_are_shown_together(dsn: str) -> None:
     assert "lease must be at least 3 x heartbeat, got lease=10s heartbeat=5s" in result.stderr
 
 
+def test_a_backend_that_tasks_does_not_have_is_refused(dsn: str) -> None:
+    result = reproq(dsn, "status", "--backend", "nightly", check=False)
+    assert result.returncode == 2
+    assert "TASKS has no backend 'nightly' (those of Reproq: 'default')" in result.stderr
+
+
 def test_an_unknown_run_ends_with_four(dsn: str) -> None:
     assert reproq(dsn, "runs", "show", "424242", check=False).returncode == 4
     assert reproq(dsn, "replay", "424242", check=False).returncode == 4

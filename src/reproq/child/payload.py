@@ -3,15 +3,12 @@
 A document that does not match its hash, or that the hash does not cover, never reaches a task.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from reproq.errors import BadSpec, ProtocolError
-from reproq.lifecycle import Failure, Kind
+from reproq.lifecycle import Failure, Kind, failure_of_kind
 from reproq.spec import parse_and_hash
 from reproq.wire import split_payload
-
-BAD_SPEC_CLASS: Final = "reproq.errors.BadSpec"
-SPEC_TAMPERED_CLASS: Final = "reproq.errors.SpecTampered"
 
 
 def read_message(body: bytes) -> tuple[dict[str, Any], Failure | None]:
@@ -20,9 +17,9 @@ def read_message(body: bytes) -> tuple[dict[str, Any], Failure | None]:
         message, args_json, kwargs_json = split_payload(body)
         args, kwargs, found = parse_and_hash(message["task_path"], args_json, kwargs_json)
     except (BadSpec, ProtocolError) as error:
-        return {}, Failure(Kind.BAD_SPEC, BAD_SPEC_CLASS, str(error))
+        return {}, failure_of_kind(Kind.BAD_SPEC, str(error))
     if found != message["spec_hash"]:
         text = f"the stored arguments hash to {found}, the row says {message['spec_hash']}; the task was not run"
-        return {}, Failure(Kind.SPEC_TAMPERED, SPEC_TAMPERED_CLASS, text)
+        return {}, failure_of_kind(Kind.SPEC_TAMPERED, text)
     message["args"], message["kwargs"] = args, kwargs
     return message, None

@@ -8,10 +8,9 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from reproq.lifecycle import Failure, Kind, Success
+from reproq.lifecycle import Failure, Kind, Success, failure_of_kind
 from reproq.wire import Reply
 
-BAD_RETURN_CLASS: Final = "reproq.errors.BadReturn"
 MAX_RETURN_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 500
 MAX_MESSAGE_CHARS: Final = 65536
@@ -34,7 +33,7 @@ def encode_return(value: object) -> Success | Failure:
 
 def bad_return(message: str) -> Failure:
     """The failure of a run whose value cannot be stored."""
-    return Failure(Kind.BAD_RETURN, BAD_RETURN_CLASS, message)
+    return failure_of_kind(Kind.BAD_RETURN, message)
 
 
 def bounded(reply: Reply, max_return_bytes: int) -> Reply:

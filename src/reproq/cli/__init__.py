@@ -22,8 +22,8 @@ OWN_COMMANDS: Final = {
     "version": "reproq.cli.version:version",
     "worker": "reproq.cli.worker:worker",
 }
-FAILED, USAGE, NOT_FOUND = 1, 2, 4
-"""Exit codes; 0 is done, 3 a check that found something."""
+FAILED, USAGE, FOUND_SOMETHING, NOT_FOUND = 1, 2, 3, 4
+"""Exit codes; 0 is done."""
 
 
 class LazyGroup(click.Group):

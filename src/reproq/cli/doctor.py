@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from reproq import __version__
+from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
 from reproq.cli.show import as_json_text, console
 from reproq.config import Config
@@ -19,7 +20,6 @@ from reproq.store.db import Database, address, opened
 from reproq.store.server import ServerFacts, listen_works, server_facts
 from reproq.store.workers import installation
 
-FOUND_SOMETHING: Final = 3
 OLDEST_SERVER: Final = 140_000
 MAX_SKEW_SECONDS: Final = 2.0
 LISTEN_PATIENCE_SECONDS: Final = 2.0

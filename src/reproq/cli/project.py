@@ -84,10 +84,12 @@ def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[
     """Everything that sets a knob, later sources above earlier ones, and the project around us."""
     environment = from_environment(os.environ)
     given = Source("the command line", {name: value for name, value in flags.items() if value is not None})
-    backend = str(given.values.get("backend") or environment.values.get("backend") or "default")
+    file = _file()
+    chosen = (source.values.get("backend") for source in (given, environment, file))
+    backend = str(next(filter(None, chosen), "default"))
     project = find_project(backend, settings)
     database = Source("the Django project's DATABASES", {"dsn": project.dsn} if project.dsn else {})
-    return [_file(), database, project.source, environment, given], project
+    return [file, database, project.source, environment, given], project
 
 
 def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Config, Project]:

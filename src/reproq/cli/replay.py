@@ -6,6 +6,7 @@ from typing import Any, Final
 import click
 
 from reproq import replay as replays
+from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options, seconds_of
 from reproq.cli.runs import parse_run_id
 from reproq.cli.show import as_json_text, console
@@ -14,7 +15,6 @@ from reproq.lifecycle import Status
 from reproq.store.db import Database, opened
 from reproq.store.insight import RunDetail, show_run
 
-FOUND_SOMETHING: Final = 3
 LOOK_EVERY_SECONDS: Final = 0.1
 
 
@@ -56,12 +56,13 @@ def _both(database: Database, old: int, new: int, patience_seconds: float) -> tu
     while True:
         with database.transaction() as cursor:
             before, after = show_run(cursor, old), show_run(cursor, new)
-        if Status(after.status).is_finished:
+        late = next((run for run in (before, after) if not Status(run.status).is_finished), None)
+        if late is None:
             return before, after
         if time.monotonic() > deadline:
             raise ReproqError(
-                f"run {new} is still {after.status} after {patience_seconds:g} s and stays enqueued; "
-                f"does a worker serve the queue {after.queue_name}? Look at it with: reproq runs show {new}"
+                f"run {late.id} is still {late.status} after {patience_seconds:g} s; the replay stays enqueued as run "
+                f"{new}. Does a worker serve the queue {late.queue_name}? Look at it with: reproq runs show {late.id}"
             )
         time.sleep(LOOK_EVERY_SECONDS)
 

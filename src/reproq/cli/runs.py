@@ -11,8 +11,8 @@ from reproq.cli.show import as_json_text, console, visible, when
 from reproq.errors import RunNotFound
 from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
-from reproq.store.insight import MAX_ID, RunDetail, RunFilter, RunLine, list_runs, show_run
-from reproq.store.runs import result_id
+from reproq.store.insight import RunDetail, RunFilter, RunLine, list_runs, show_run
+from reproq.store.runs import MAX_RUN_ID, result_id
 
 
 @click.group()
@@ -28,7 +28,9 @@ def runs() -> None:
 @click.option("--spec-hash", help="Only specs whose hash is, or begins with, this.")
 @click.option("--error", "error_kind", type=click.Choice([kind.value for kind in Kind]), help="Only this newest error.")
 @click.option("--since", metavar="DURATION", help="Only runs enqueued within this time, such as 15m or 2h.")
-@click.option("--before", "before_id", type=int, default=MAX_ID, show_default=False, help="Only ids below this one.")
+@click.option(
+    "--before", "before_id", type=int, default=MAX_RUN_ID, show_default=False, help="Only ids below this one."
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
 def list_command(

@@ -13,7 +13,7 @@ from typing import Final
 
 from reproq.child import kernel
 from reproq.executors import Output
-from reproq.lifecycle import Failure, Kind
+from reproq.lifecycle import Failure, Kind, failure_of_kind
 
 TAIL_CHARS: Final = 2000
 
@@ -90,24 +90,24 @@ class Ending:
 def timed_out(timeout_seconds: float) -> Failure:
     """The failure of an attempt that ran too long."""
     text = f"the attempt ran longer than its timeout of {timeout_seconds:g} s and was killed"
-    return Failure(Kind.TIMEOUT, "reproq.errors.RunTimedOut", text)
+    return failure_of_kind(Kind.TIMEOUT, text)
 
 
 def died(status: int, output: Output, *, in_reply: bool = False) -> Failure:
     """The failure of an attempt whose process ended before it had replied."""
     when = "in the middle of its reply" if in_reply else "before it replied"
     text = f"{exit_reason(status)} {when}{kill_hint(status)}{tail_of(output)}"
-    return Failure(Kind.CHILD_DIED, "reproq.errors.ChildDied", text)
+    return failure_of_kind(Kind.CHILD_DIED, text)
 
 
 def bad_reply(what: str, output: Output) -> Failure:
     """The failure of an attempt whose process broke the protocol."""
-    return Failure(Kind.BAD_REPLY, "reproq.errors.BadReply", f"{what}{tail_of(output)}")
+    return failure_of_kind(Kind.BAD_REPLY, f"{what}{tail_of(output)}")
 
 
 def bad_spec(what: str) -> Failure:
     """The failure of a run whose spec cannot even be sent to a process."""
-    return Failure(Kind.BAD_SPEC, "reproq.errors.BadSpec", what)
+    return failure_of_kind(Kind.BAD_SPEC, what)
 
 
 def kill_hint(status: int) -> str:

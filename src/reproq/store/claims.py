@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from reproq.lifecycle import Claim, Failure, Key, Kind, Verdict, decide
+from reproq.lifecycle import Claim, Failure, Key, Kind, Verdict, decide, failure_of_kind
 from reproq.spec import seed
 from reproq.store.arrays import numbers, storable, texts
 from reproq.store.runs import result_id
@@ -233,9 +233,8 @@ def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: d
     """The expired claims, locked, and what is to become of each."""
     found = []
     for claim, worker_id, task_path in expired(cursor, lease_seconds, limit, now):
-        failure = Failure(
+        failure = failure_of_kind(
             Kind.LEASE_EXPIRED,
-            "reproq.errors.LeaseExpired",
             f"worker {worker_id} stopped renewing its lease: it died, hung, or lost the database",
         )
         found.append(Rescued(claim, worker_id, task_path, decide(claim, failure)))

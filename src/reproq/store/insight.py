@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from reproq.errors import RunNotFound
+from reproq.store.runs import MAX_RUN_ID
 from reproq.store.statements import Cursor, fetch_all, fetch_one
-
-MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class RunFilter:
 
 
 def list_runs(
-    cursor: Cursor, only: RunFilter, *, limit: int, before_id: int = MAX_ID, now: datetime | None = None
+    cursor: Cursor, only: RunFilter, *, limit: int, before_id: int = MAX_RUN_ID, now: datetime | None = None
 ) -> list[RunLine]:
     """The newest runs below an id, newest first."""
     rows = fetch_all(cursor, "list_runs", asdict(only) | {"limit": limit, "before_id": before_id, "now": now})
@@ -110,7 +109,7 @@ def list_runs(
 
 def show_run(cursor: Cursor, run_id: int) -> RunDetail:
     """One run. Raises RunNotFound."""
-    row = fetch_one(cursor, "show_run", {"run_id": run_id}) if abs(run_id) <= MAX_ID else None
+    row = fetch_one(cursor, "show_run", {"run_id": run_id}) if abs(run_id) <= MAX_RUN_ID else None
     if row is None:
         raise RunNotFound(f"there is no run {run_id}")
     return RunDetail(*row)

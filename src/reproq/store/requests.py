@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from reproq.lifecycle import Failure, Key, Kind, Status, Verdict
+from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
 from reproq.store import claims, queues, workers
 from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.store.db import Database, is_bad_row
@@ -150,7 +150,7 @@ def _reason(error: psycopg.Error | UnicodeEncodeError) -> str:
 
 def _replaced(item: Finalisation, reason: str) -> Finalisation:
     message = f"the attempt ended as {item.verdict.status}, but PostgreSQL refused to store it: {reason}"
-    failure = Failure(Kind.BAD_RETURN, "reproq.errors.BadReturn", message)
+    failure = failure_of_kind(Kind.BAD_RETURN, message)
     return replace(item, verdict=Verdict(Status.FAILED, error=failure))
 
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from reproq.lifecycle import Status
+from reproq.store.runs import MAX_RUN_ID
 from reproq.store.statements import Cursor, fetch_one
 
-MAX_RUN_ID: Final = (1 << 63) - 1
 _RESULT_ID: Final = re.compile(r"([1-9][0-9]{0,18})-([0-9a-f]{16})")
 
 

@@ -5,10 +5,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from reproq.errors import RunNotFound
 from reproq.spec import Spec
 from reproq.store.statements import Cursor, fetch_one
+
+MAX_RUN_ID: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Final
 
 from reproq.config import Config
 from reproq.executors import Executor
-from reproq.lifecycle import Failure, Key, Kind, Release
+from reproq.lifecycle import Key, Kind, Release, failure_of_kind
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.requests import (
     Answer,
@@ -232,7 +232,7 @@ class Worker:
                 self._executor.stop(key, Release("lease lost", started=True))
                 self._telemetry.emit("run.lease_lost", id=key[0], next="its child is killed, its outcome discarded")
             elif cancel:
-                why = Failure(Kind.CANCELLED, "reproq.errors.RunCancelled", "cancelled while it ran")
+                why = failure_of_kind(Kind.CANCELLED, "cancelled while it ran")
                 self._executor.stop(key, why)
 
     # -- what is due --------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import click
 from django.conf import settings as django_settings
@@ -16,12 +16,11 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from reproq.cli import NOT_FOUND
 from reproq.errors import ReproqError
 from reproq_django.embedded import ENGINE, server_for
 from reproq_django.embedded.server import Server
 from reproq_django.project import choose_settings
-
-NOT_FOUND: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ def print_replay(out: "Console", result_id: str, work_off: Callable[[], int]) ->
     """Replay one run, run it, compare: the exit code is 0 when both returned the same."""
     from django.db import connection, connections
 
+    from reproq.cli import FOUND_SOMETHING
     from reproq.replay import Sameness, compare, replay
     from reproq.store.insight import show_run
 
@@ -96,6 +97,8 @@ def print_replay(out: "Console", result_id: str, work_off: Callable[[], int]) ->
         return code
     with connection.cursor() as cursor:
         comparison = compare(show_run(cursor, old), show_run(cursor, new))
-    value = default_task_backend.get_result(result_id).return_value
-    out.print(f"{comparison.sameness}: both returned {value}")
-    return 0 if comparison.sameness == Sameness.SAME else 3
+    if comparison.sameness == Sameness.DIFFERS:
+        out.print(f"{comparison.sameness}: before {comparison.before}, now {comparison.after}")
+        return FOUND_SOMETHING
+    out.print(f"{comparison.sameness}: both returned {default_task_backend.get_result(result_id).return_value}")
+    return 0
