@@ -8,3 +8,7 @@ class ReproqConfig(AppConfig):
     label = "reproq_django"
     verbose_name = "Reproq"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Django registers the checks of TASKS when its tasks are imported, which `manage.py check` does not do."""
+        import django.tasks  # noqa: F401

@@ -48,6 +48,7 @@ def _of_manage_py() -> str | None:
 
 def _read(backend: str, module: str) -> Project:
     from django.core.exceptions import ImproperlyConfigured
+    from django.utils.connection import ConnectionDoesNotExist
 
     from reproq_django import conf
 
@@ -58,7 +59,7 @@ def _read(backend: str, module: str) -> Project:
         source = conf.options_source(backend)
         database = conf.database_alias(backend)
         dsn = database_address(database)
-    except (ImportError, ImproperlyConfigured) as error:
+    except (ImportError, ImproperlyConfigured, ConnectionDoesNotExist) as error:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error

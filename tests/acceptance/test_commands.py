@@ -166,3 +166,59 @@ def test_the_doctor_says_when_there_is_no_database(dsn: str) -> None:
     result = reproq(nowhere, "doctor", "--json", check=False)
     assert result.returncode == 3
     assert not findings(result)["database"]["ok"]
+
+
+def test_a_result_id_of_another_run_is_refused(dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]) -> None:
+    result = enqueue("add", 1, 2)
+    last = "0" if result.id[-1] != "0" else "1"
+    for command in (("runs", "show"), ("replay",), ("worker", "--requeue-id")):
+        refused = reproq(dsn, *command, result.id[:-1] + last, check=False)
+        assert refused.returncode == 4, command
+        assert "is another one" in refused.stderr
+    assert statuses(pg) == {"READY": 1}
+
+
+def test_status_names_a_queue_that_nobody_serves(dsn: str, enqueue: Callable[..., Any]) -> None:
+    enqueue("add", 1, 2, queue_name="mail")
+    assert "queue      mail: runs are READY, and no worker serves it" in reproq(dsn, "status").stdout
+    assert json.loads(reproq(dsn, "status", "--json").stdout)["unserved_queues"] == ["mail"]
+
+
+def test_a_narrow_list_keeps_ids_and_statuses_whole(
+    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    result = enqueue("fail", "a sentence of an error that is long enough to need a second line")
+    reproq(dsn, "worker", "--burst")
+    shown = reproq(dsn, "runs", "list", COLUMNS="80").stdout
+    assert f"{result.id.partition('-')[0]}   FAILED" in shown
+    assert "2/2" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_burst_waits_for_runs_whose_worker_was_lost(
+    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    enqueue("add", 1, 2)
+    pg.execute(
+        """
+        UPDATE task_runs SET
+            status = 'RUNNING', attempts = 1, worker_ids = '{gone}', worker_id = 'gone', claim_token = 7,
+            claimed_at = now() - interval '1 hour', lease_expires_at = now() - interval '59 minutes',
+            backoff_seconds = '{0.05}'
+        """
+    )
+    reproq(dsn, "worker", "--burst", "--lease", "1s", "--heartbeat", "300ms", "--poll-interval", "100ms")
+    assert statuses(pg) == {"SUCCESSFUL": 1}
+
+
+def test_manage_py_check_reports_mistakes_in_tasks(tmp_path: Path, dsn: str) -> None:
+    (tmp_path / "mistaken.py").write_text(
+        "from tests.settings import *\nINSTALLED_APPS = ['reproq_django']\n"
+        "TASKS = {'default': {'BACKEND': 'reproq_django.backend.ReproqBackend', 'OPTIONS': {'MAX_ATTEMPT': 5}}}\n"
+    )
+    own = environment(dsn, DJANGO_SETTINGS_MODULE="mistaken")
+    own["PYTHONPATH"] += f":{tmp_path}"
+    command = [sys.executable, "-m", "django", "check"]
+    checked = subprocess.run(command, env=own, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert checked.returncode == 1
+    assert "reproq.E001" in checked.stderr

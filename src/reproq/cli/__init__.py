@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from reproq import __version__
 from reproq.errors import ConfigurationError, ReproqError, RunNotFound
 
 OWN_COMMANDS: Final = {
@@ -48,6 +49,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="reproq %(version)s")
 def reproq() -> None:
     """Background tasks for Django on PostgreSQL alone. Every run in a process of its own, every run replayable."""
 

@@ -8,7 +8,7 @@ import click
 from reproq import replay as replays
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options, seconds_of
-from reproq.cli.runs import parse_run_id
+from reproq.cli.runs import find_run
 from reproq.cli.show import as_json_text, console
 from reproq.errors import ReproqError
 from reproq.lifecycle import Status
@@ -39,12 +39,13 @@ def replay(
         raise click.UsageError("give either a run's ID or --spec-hash")
     patience_seconds = seconds_of("--wait", wait)
     config, _ = configure(flags, settings)
-    number = None if run_id is None else parse_run_id(run_id)
     with opened(config.dsn, "reproq replay") as database:
         with database.transaction() as cursor:
+            number = None if run_id is None else find_run(cursor, run_id).id
             old, new = replays.replay(cursor, run_id=number, spec_hash=spec_hash)
         facts: dict[str, Any] = {"replayed": old, "id": new}
         if compare:
+            click.echo(f"run {old} is enqueued again as run {new}; waiting for it", err=True)
             comparison = replays.compare(*_both(database, old, new, patience_seconds))
             facts |= {"sameness": comparison.sameness, "before": comparison.before, "after": comparison.after}
     _print(facts, as_json)

@@ -2,17 +2,21 @@
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from reproq.cli.project import configure, database_options, seconds_of
-from reproq.cli.show import as_json_text, console, visible, when
+from reproq.cli.show import as_json_text, console, visible, when, when_short
 from reproq.errors import RunNotFound
 from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
 from reproq.store.insight import RunDetail, RunFilter, RunLine, list_runs, show_run
+from reproq.store.results import parse_result_id
 from reproq.store.runs import MAX_RUN_ID, result_id
+from reproq.store.statements import Cursor
+
+MAX_ERROR_CHARS: Final = 120
 
 
 @click.group()
@@ -44,40 +48,58 @@ def list_command(
         found = list_runs(cursor, only, limit=limit, before_id=before_id)
     if as_json:
         for run in found:
-            click.echo(as_json_text(dataclasses.asdict(run)))
+            facts = dataclasses.asdict(run)
+            click.echo(as_json_text(facts | {"result_id": result_id(run.id, facts.pop("nonce"))}))
         return
     _print_table(found)
+
+
+WIDE: Final = 130
+"""Columns of a terminal from which on every column of the list fits."""
 
 
 def _print_table(found: list[RunLine]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    out = console()
+    wide = out.width >= WIDE
     table = Table(box=None, pad_edge=False)
-    for name in ("id", "status", "task", "queue", "attempts", "enqueued", "finished", "error"):
-        table.add_column(name, no_wrap=name != "error")
+    for name in ("id", "status", "failures", "enqueued", *(("finished", "queue") if wide else ())):
+        table.add_column(name, no_wrap=True, min_width=len(name))
+    for name in ("task", "error"):
+        table.add_column(name, overflow="fold", ratio=1)
     for run in found:
-        error = f"{run.error_kind}: {run.error_message}" if run.error_kind and run.status != Status.SUCCESSFUL else ""
-        cells = (
-            str(run.id),
-            run.status,
-            run.task_path,
-            run.queue_name,
-            f"{run.attempts}/{run.max_attempts}",
-            when(run.enqueued_at),
-            when(run.finished_at),
-            error[:120],
-        )
+        times = [when_short(run.enqueued_at), *([when_short(run.finished_at), run.queue_name] if wide else [])]
+        task = run.task_path if wide else ".".join(run.task_path.split(".")[-2:])
+        cells = (str(run.id), run.status, f"{run.failures}/{run.max_attempts}", *times, task, _error(run))
         table.add_row(*(Text(visible(cell)) for cell in cells))
-    console().print(table if found else "no runs")
+    out.print(table if found else "no runs")
 
 
-def parse_run_id(text: str) -> int:
-    """A run's id, alone or as Django's result id `<id>-<nonce>`. Raises RunNotFound for anything else."""
-    number = text.partition("-")[0]
-    if not number.isascii() or not number.isdigit():
+def _error(run: RunLine) -> str:
+    if not run.error_kind or run.status == Status.SUCCESSFUL:
+        return ""
+    text = f"{run.error_kind}: {run.error_message}"
+    return text if len(text) <= MAX_ERROR_CHARS else f"{text[:MAX_ERROR_CHARS]}…"
+
+
+def parse_run_id(text: str) -> tuple[int, int | None]:
+    """A run's id, and its nonce where the text is a result id `<id>-<nonce>`. Raises RunNotFound for anything else."""
+    if (result := parse_result_id(text)) is not None:
+        return result
+    if not text.isascii() or not text.isdigit():
         raise RunNotFound(f"{text!r} is no run id; it is a number such as 42, or a result id such as 42-00ff…")
-    return int(number)
+    return int(text), None
+
+
+def find_run(cursor: Cursor, text: str) -> RunDetail:
+    """The run that an id or a result id names. Raises RunNotFound, also when the nonce is another run's."""
+    number, nonce = parse_run_id(text)
+    run = show_run(cursor, number)
+    if nonce is not None and nonce != run.nonce:
+        raise RunNotFound(f"there is no run {text}; the run {number} of this database is another one")
+    return run
 
 
 @runs.command("show")
@@ -87,9 +109,8 @@ def parse_run_id(text: str) -> int:
 def show_command(settings: str | None, run_id: str, as_json: bool, **flags: Any) -> None:
     """Everything about one run. Exits with 4 when there is none."""
     config, _ = configure(flags, settings)
-    number = parse_run_id(run_id)
     with opened(config.dsn, "reproq runs") as database, database.transaction() as cursor:
-        run = show_run(cursor, number)
+        run = find_run(cursor, run_id)
     facts = _facts(run)
     if as_json:
         click.echo(as_json_text(facts))

@@ -23,8 +23,16 @@ def console() -> "Console":
 
 
 def when(moment: datetime | None) -> str:
-    """A moment in the local zone, to the second; empty when there is none."""
-    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A moment in the local zone, to the second, with its offset; empty when there is none."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def when_short(moment: datetime | None) -> str:
+    """The same for a list: the time of today, or the day and the minute."""
+    if moment is None:
+        return ""
+    local, today = moment.astimezone(), datetime.now().astimezone().date()
+    return local.strftime("%H:%M:%S" if local.date() == today else "%m-%d %H:%M")
 
 
 def as_json_text(value: Any) -> str:

@@ -7,8 +7,10 @@ import click
 
 from reproq.cli.project import configure, database_options
 from reproq.cli.show import as_json_text, console
+from reproq.config import Config
 from reproq.store.db import opened
-from reproq.store.insight import count_finished, count_unfinished, list_workers
+from reproq.store.insight import WorkerLine, count_finished, count_unfinished, list_workers
+from reproq.store.queues import ready_queues
 
 WINDOW_SECONDS: Final = 3600.0
 
@@ -23,8 +25,9 @@ def status(settings: str | None, as_json: bool, **flags: Any) -> None:
         unfinished = count_unfinished(cursor)
         finished = count_finished(cursor, WINDOW_SECONDS)
         workers = list_workers(cursor)
+        unserved = unserved_queues(ready_queues(cursor), [worker for worker in workers if is_alive(worker, config)])
     if as_json:
-        facts = {"unfinished": unfinished, "finished_last_hour": finished}
+        facts = {"unfinished": unfinished, "finished_last_hour": finished, "unserved_queues": unserved}
         click.echo(as_json_text(facts | {"workers": [dataclasses.asdict(worker) for worker in workers]}))
         return
     out = console()
@@ -32,11 +35,25 @@ def status(settings: str | None, as_json: bool, **flags: Any) -> None:
     out.print("last hour  " + ("  ".join(f"{name} {count}" for name, count in finished.items()) or "nothing finished"))
     for worker in workers:
         state = "draining" if worker.draining else "working"
-        if worker.unseen_seconds > config.lease:
-            state = "not seen, its runs are being rescued"
+        if not is_alive(worker, config):
+            state = "lost; other workers rescue what it held"
         out.print(
             f"worker     {worker.worker_id}  {worker.executor} x {worker.concurrency}  "
-            f"queues {','.join(worker.queues)}  {state}, seen {worker.unseen_seconds:.0f} s ago"
+            f"queues {','.join(worker.queues)}  {state}; last seen {worker.unseen_seconds:.0f} s ago"
         )
     if not workers:
         out.print("worker     none; start one with: reproq worker")
+    for name in unserved:
+        remedy = f"reproq worker --queues {name}"
+        out.print(f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}")
+
+
+def is_alive(worker: WorkerLine, config: Config) -> bool:
+    """Whether its leases can still hold, by the lease of this configuration."""
+    return worker.unseen_seconds <= config.lease
+
+
+def unserved_queues(ready: list[str], workers: list[WorkerLine]) -> list[str]:
+    """The queues with READY runs that none of these workers serves."""
+    served = {name for worker in workers for name in worker.queues}
+    return [] if "*" in served else [name for name in ready if name not in served]

@@ -13,7 +13,7 @@ import click
 from reproq import __version__
 from reproq.child.kernel import become_subreaper
 from reproq.cli.project import Project, configure, database_options, flag
-from reproq.cli.runs import parse_run_id
+from reproq.cli.runs import find_run
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
@@ -74,7 +74,7 @@ def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:
     if run_id and spec_hash:
         raise click.UsageError("give either --requeue-id or --requeue-hash")
     with opened(config.dsn, "reproq worker") as database, database.transaction() as cursor:
-        number = parse_run_id(run_id) if run_id else None
+        number = find_run(cursor, run_id).id if run_id else None
         old, new = replay(cursor, run_id=number, spec_hash=spec_hash)
     click.echo(f"run {old} is enqueued again as run {new}")
     return 0
@@ -105,6 +105,7 @@ def worker_row(config: Config) -> WorkerRow:
 def build_executor(config: Config, project: Project) -> Executor:
     """The executor that the configuration names."""
     if config.executor == "mock":
+        click.echo("WARNING: the executor mock runs nothing; every run it claims ends SUCCESSFUL with null", err=True)
         return MockExecutor(config.exec_sleep)
     become_subreaper()  # before the first process is started: what a killed one leaves behind comes to us
     if config.executor == "command":

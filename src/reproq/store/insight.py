@@ -21,6 +21,7 @@ class RunLine:
     priority: int
     status: str
     attempts: int
+    failures: int
     max_attempts: int
     enqueued_at: datetime
     due_at: datetime

@@ -98,7 +98,8 @@ class Worker:
         patience = self._config.drain_timeout if timeout_seconds is None else timeout_seconds
         deadline = self._monotonic() + patience
         self._drain_deadline = deadline if self._drain_deadline is None else min(deadline, self._drain_deadline)
-        self._telemetry.emit("worker.draining", running=len(self._ledger.running), timeout_seconds=patience)
+        running, then = len(self._ledger.running), "a second signal stops them at once"
+        self._telemetry.emit("worker.draining", running=running, timeout_seconds=patience, next=then)
 
     def step(self, max_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:
         """Wait for something to happen, at most this long, then do everything that is due."""

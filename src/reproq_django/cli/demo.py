@@ -4,9 +4,14 @@ It starts the server, migrates, enqueues, runs a worker with a progress bar, rep
 it started. The project is `reproq_django.quickstart`.
 """
 
+import fcntl
 import os
+import shlex
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +20,7 @@ import click
 from reproq.cli.project import configure
 from reproq.cli.show import console
 from reproq.cli.worker import build_worker
+from reproq.errors import ReproqError
 from reproq.service import serve
 from reproq.telemetry.events import Event
 
@@ -47,13 +53,32 @@ def demo(keep_server: bool) -> int:
     from django.db import connections
 
     out = console()
-    started_here = _start_server(out)
-    try:
-        return _show(out)
-    finally:
-        connections.close_all()
-        if started_here is not None and not keep_server:
-            started_here.stop()
+    with _alone():
+        started_here = _start_server(out)
+        try:
+            return _show(out)
+        finally:
+            connections.close_all()
+            if started_here is not None and not keep_server:
+                started_here.stop()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two demos of one database would count each other's runs, and the first to end would stop the other's server."""
+    from django.db import connections
+
+    entry = connections["default"].settings_dict
+    folder = entry.get("EMBEDDED", {}).get("path") or os.path.join(tempfile.gettempdir(), f"reproq-demo-{os.getuid()}")
+    with open(f"{folder}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ReproqError(
+                f"a demo is running already (it holds {folder}.lock); let it end, or name another folder in "
+                "REPROQ_DEMO_FOLDER"
+            ) from None
+        yield
 
 
 def _start_server(out: "Console") -> Any:
@@ -85,11 +110,11 @@ def _show(out: "Console") -> int:
     out.print(f"{enqueued.total} runs are enqueued, in one transaction")
     connections.close_all()
     began = time.monotonic()
-    code = work_off(enqueued.total, out)
+    code = work_off(enqueued.total, first_id, out)
     seconds = time.monotonic() - began
     if code == 0 and summary.unfinished(first_id) == 0:
         summary.print_summary(out, first_id, seconds, enqueued.twins)
-        code = summary.print_replay(out, enqueued.twins[0], lambda: work_off(1, out))
+        code = summary.print_replay(out, enqueued.twins[0], lambda new_id: work_off(1, new_id, out))
         print_how_to_look_further(out, summary.newest_failed_id())
         return code
     out.print("stopped before everything had ended; what is left stays enqueued")
@@ -118,25 +143,26 @@ def enqueue_everything() -> Enqueued:
     return Enqueued(len(names) + 7, (measured[0].id, twin.id))
 
 
-def work_off(total: int, out: "Console") -> int:
-    """Run a worker until nothing is left, with a progress bar; returns its exit code."""
+def work_off(total: int, first_id: int, out: "Console") -> int:
+    """Run a worker until nothing is left, with a progress bar for the runs from `first_id` on: its exit code."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     config, project = configure({"backend": "default"}, SETTINGS)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress:
-        return serve(build_worker(config, project, burst=True, handlers=(_Bar(progress, total),)))
+        return serve(build_worker(config, project, burst=True, handlers=(_Bar(progress, total, first_id),)))
 
 
 class _Bar:
     """Moves the progress bar with every run that ended, and shows what goes wrong beside it."""
 
-    def __init__(self, progress: "Progress", total: int) -> None:
+    def __init__(self, progress: "Progress", total: int, first_id: int) -> None:
         self._progress = progress
+        self._first_id = first_id
         self._task = progress.add_task("runs", total=total)
 
     def __call__(self, event: Event) -> None:
-        if event.name in ENDS:
+        if event.name in ENDS and int(event.fields["id"] or 0) >= self._first_id:
             self._progress.advance(self._task)
         elif event.name.endswith(".notice"):
             self._progress.console.print(event.fields["text"])
@@ -145,8 +171,7 @@ class _Bar:
 def print_how_to_look_further(out: "Console", failed_id: int) -> None:
     """The commands that show more, written so that they work when they are copied."""
     program = os.path.relpath(sys.argv[0]) if os.path.sep in sys.argv[0] else "reproq"
-    if program.endswith("__main__.py"):
-        program = f"{sys.executable} -m reproq"
+    program = f"{shlex.quote(sys.executable)} -m reproq" if program.endswith("__main__.py") else shlex.quote(program)
     out.print("\nLook further; where the server is the embedded one, the first command starts it again:")
     out.print(f"  export DJANGO_SETTINGS_MODULE={SETTINGS}", soft_wrap=True)
     for arguments in ("status", "runs list --status FAILED", f"runs show {failed_id}", "embedded stop"):

@@ -17,7 +17,6 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from reproq.cli import NOT_FOUND
-from reproq.errors import ReproqError
 from reproq_django.embedded import ENGINE, server_for
 from reproq_django.embedded.server import Server
 from reproq_django.project import choose_settings
@@ -66,10 +65,7 @@ def embedded() -> None:
 @click.pass_context
 def status(context: click.Context, path: str | None, settings: str | None, as_json: bool) -> None:
     """Show version, data folder, process, socket and size. Exit code 4 when no server is running."""
-    try:
-        reports = [Report.of(server) for server in _servers(path, settings)]
-    except ReproqError as error:
-        raise click.ClickException(str(error)) from error
+    reports = [Report.of(server) for server in _servers(path, settings)]
     if as_json:
         click.echo(json.dumps([report.as_json() for report in reports]))
     else:
@@ -94,10 +90,7 @@ def stop(context: click.Context, path: str | None, mode: Any, settings: str | No
     """End the server; the data stays, and the next connection starts it again. Exit code 4 when none was running."""
     stopped = {}
     for server in _servers(path, settings):
-        try:
-            stopped[str(server.path)] = server.stop(mode)
-        except ReproqError as error:
-            raise click.ClickException(str(error)) from error
+        stopped[str(server.path)] = server.stop(mode)
     if as_json:
         click.echo(json.dumps([{"path": path, "stopped": done} for path, done in stopped.items()]))
     else:

@@ -10,6 +10,7 @@ from reproq_django.embedded import database
 
 SECRET_KEY = "the quickstart serves no pages"  # noqa: S105
 USE_TZ = True
+TIME_ZONE = "UTC"
 INSTALLED_APPS = ["reproq_django", "reproq_django.quickstart"]
 TASKS = {"default": {"BACKEND": "reproq_django.backend.ReproqBackend"}}
 

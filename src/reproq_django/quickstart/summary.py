@@ -81,7 +81,7 @@ def _print_twins(out: "Console", twins: tuple[str, str]) -> None:
     out.print("  " + " ".join(sorted(hashes)), soft_wrap=True)
 
 
-def print_replay(out: "Console", result_id: str, work_off: Callable[[], int]) -> int:
+def print_replay(out: "Console", result_id: str, work_off: Callable[[int], int]) -> int:
     """Replay one run, run it, compare: the exit code is 0 when both returned the same."""
     from django.db import connection, connections
 
@@ -93,7 +93,7 @@ def print_replay(out: "Console", result_id: str, work_off: Callable[[], int]) ->
         old, new = replay(cursor, run_id=int(result_id.partition("-")[0]))
     connections.close_all()
     out.print(f"\nRun {old} is replayed as run {new}:")
-    if code := work_off():
+    if code := work_off(new):
         return code
     with connection.cursor() as cursor:
         comparison = compare(show_run(cursor, old), show_run(cursor, new))

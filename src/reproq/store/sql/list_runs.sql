@@ -1,6 +1,6 @@
 -- The newest runs below an id, at most `limit`, in the order of their ids: a keyset page, never an offset.
 SELECT
-    id, nonce, task_path, queue_name, priority, status, attempts, max_attempts, enqueued_at, due_at, started_at,
+    id, nonce, task_path, queue_name, priority, status, attempts, failures, max_attempts, enqueued_at, due_at, started_at,
     last_attempted_at, finished_at, spec_hash, waiting_reason, errors -> -1 ->> 'kind', errors -> -1 ->> 'message'
 FROM task_runs
 WHERE

@@ -1,4 +1,4 @@
--- Whether one of `ready_queues` holds a READY run, or a queue of this worker one that falls due within the horizon.
+-- Whether one of `ready_queues` holds a READY run, or a queue of this worker one that is lost or falls due soon.
 SELECT
     coalesce(
         (
@@ -23,6 +23,17 @@ SELECT
                 AND (%(queues)s::text[] IS NULL OR run.queue_name = ANY(%(queues)s::text[]))
                 AND run.queue_name <> ALL(%(excluded)s::text[])
             ORDER BY run.due_at
+            LIMIT 1
+        ),
+        (
+            SELECT true
+            FROM task_runs AS run
+            WHERE
+                run.worker_id IS NOT NULL
+                AND run.lease_expires_at < coalesce(%(now)s::timestamptz, now())
+                AND (%(queues)s::text[] IS NULL OR run.queue_name = ANY(%(queues)s::text[]))
+                AND run.queue_name <> ALL(%(excluded)s::text[])
+            ORDER BY run.worker_id
             LIMIT 1
         ),
         false
