@@ -195,7 +195,7 @@ def test_the_pages_of_a_finalise_grow_with_its_batch(explain: Explain) -> None:
     assert touched[1] < 6 * touched[0]
 
 
-def test_asking_for_work_in_a_queue_without_any_reads_what_falls_due_and_what_runs_as_a_rescue_does(
+def test_asking_for_work_in_a_queue_without_any_reads_what_falls_due_and_what_runs(
     explain: Explain,
 ) -> None:
     queues.work_left(explain, ["none"], 60, now=NOW)
