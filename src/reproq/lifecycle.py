@@ -46,6 +46,8 @@ class Event(StrEnum):
     RETRY = "retry"
     RELEASE = "release"
     CANCEL = "cancel"
+    CANCEL_WAITING = "cancel_waiting"  # before it starts, by hand
+    MANUAL_RETRY = "manual_retry"  # of a run that failed for good, by hand
 
 
 TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
@@ -57,6 +59,10 @@ TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
     (Status.RUNNING, Event.RETRY): Status.SCHEDULED,
     (Status.RUNNING, Event.RELEASE): Status.READY,
     (Status.RUNNING, Event.CANCEL): Status.CANCELLED,
+    (Status.WAITING, Event.CANCEL_WAITING): Status.CANCELLED,
+    (Status.SCHEDULED, Event.CANCEL_WAITING): Status.CANCELLED,
+    (Status.READY, Event.CANCEL_WAITING): Status.CANCELLED,
+    (Status.FAILED, Event.MANUAL_RETRY): Status.READY,
 }
 """Every pair that is not here changes no row."""
 

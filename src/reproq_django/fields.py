@@ -33,6 +33,7 @@ class ExactJSONField(CastField):
     """JSON stored as it was sent. Python values in and out, `json.dumps`/`json.loads` between, nothing else."""
 
     description = "JSON, stored as it was sent"
+    empty_values = (None,)  # [], {} and "" are values
     db_returning = False  # RETURNING knows no select_format: psycopg would parse the value, and "text" is no JSON text
 
     def db_type(self, connection: Any) -> str:
@@ -65,6 +66,12 @@ class ExactJSONField(CastField):
 
     def value_to_string(self, obj: models.Model) -> Any:
         return self.value_from_object(obj)
+
+    def formfield(self, **kwargs: Any) -> Any:
+        """A textarea for JSON. Imported late: django.forms takes a moment, and no worker shows a form."""
+        from reproq_django.form_fields import ExactJSONFormField
+
+        return super().formfield(**{"form_class": ExactJSONFormField} | kwargs)
 
     def get_lookup(self, lookup_name: str) -> Any:
         return IsNull if lookup_name == "isnull" else None

@@ -13,6 +13,7 @@ from django.db.models.functions import Left, Now
 
 from reproq.lifecycle import FINISHED, Status
 from reproq_django.fields import ExactJSONField, FloatArrayField, TextArrayField
+from reproq_django.visible import visible
 
 STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in Status]
 FINISHED_NAMES = sorted(status.value for status in FINISHED)
@@ -75,6 +76,11 @@ class TaskRun(models.Model):
         required_db_vendor = "postgresql"
         ordering = ("-id",)
         verbose_name = "run"
+        permissions = (
+            ("replay_taskrun", "Can replay run"),
+            ("retry_taskrun", "Can retry failed run"),
+            ("cancel_taskrun", "Can cancel run that has not started"),
+        )
         indexes = (
             models.Index(
                 "queue_name",
@@ -143,7 +149,7 @@ class TaskRun(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.task_path} #{self.pk}"
+        return f"{visible(self.task_path)} #{self.pk}"
 
 
 class Worker(models.Model):
@@ -166,7 +172,7 @@ class Worker(models.Model):
         required_db_vendor = "postgresql"
 
     def __str__(self) -> str:
-        return self.worker_id
+        return visible(self.worker_id)
 
 
 class PeriodicTask(models.Model):
@@ -190,7 +196,7 @@ class PeriodicTask(models.Model):
         required_db_vendor = "postgresql"
 
     def __str__(self) -> str:
-        return self.name
+        return visible(self.name)
 
 
 class RunLog(models.Model):

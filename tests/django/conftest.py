@@ -11,6 +11,7 @@ from psycopg import conninfo
 
 from reproq.lifecycle import Failure, Success, decide
 from reproq.store import claims
+from tests.django.admin_site import run, staff  # noqa: F401 - fixtures
 
 OURS = "reproq_django.backend.ReproqBackend"
 

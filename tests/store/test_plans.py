@@ -14,7 +14,7 @@ import pytest
 from psycopg import Cursor, sql
 
 from reproq.lifecycle import Verdict
-from reproq.store import claims, queues, runs
+from reproq.store import claims, interventions, queues, runs
 from reproq.store.claims import Finalisation
 from tests.plugins.databases import TestServer
 from tests.store.rows import FAIL, LEASE_SECONDS, NOW, RELEASE, RETRY, SUCCEED, TOKEN, claim
@@ -53,6 +53,7 @@ FROM (
 STATISTICS = ["never analysed", "analysed idle", "analysed under load"]
 STATEMENTS = ["claim", "finalize", "renew", "expired", "promote", "next_due", "ready_queues"]
 STATEMENTS += ["work_left", "work_left anywhere", "latest_of_spec", "requeue"]
+STATEMENTS += ["retry", "cancel"]
 
 
 @pytest.fixture(scope="module", params=STATISTICS)
@@ -156,6 +157,10 @@ def act(name: str, explain: Explain) -> None:
             queues.work_left(cursor, None, 60, ["q1"], NOW)
         case "ready_queues":
             queues.ready_queues(cursor)
+        case "retry" | "cancel":
+            query = "SELECT id FROM task_runs WHERE status = 'READY' LIMIT %s"
+            ids = [row[0] for row in real.execute(query, [BATCH]).fetchall()]
+            interventions.retry(cursor, ids, NOW) if name == "retry" else interventions.cancel(cursor, ids, now=NOW)
         case "latest_of_spec" | "requeue":
             row = real.execute("SELECT id, spec_hash FROM task_runs WHERE finished_at IS NOT NULL LIMIT 1").fetchone()
             assert row is not None
@@ -174,6 +179,8 @@ PAGES = {
     "work_left anywhere": 100,
     "ready_queues": 100,
     "requeue": 200,
+    "retry": 20 * BATCH,
+    "cancel": 60 * BATCH,
 }
 """How many pages one execution may touch; `expired` looks at all that is RUNNING, by design."""
 

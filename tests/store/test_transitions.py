@@ -8,7 +8,7 @@ import pytest
 from psycopg import Cursor
 
 from reproq.lifecycle import TRANSITIONS, Event, Status
-from reproq.store import claims
+from reproq.store import claims, interventions
 from tests.store.rows import (
     CANCEL,
     FAIL,
@@ -39,6 +39,8 @@ HAPPENINGS: list[tuple[Event, Happening]] = [
     (Event.RELEASE, lambda cursor, run_id: finalize(cursor, run_id, RELEASE)),
     (Event.RELEASE, lambda cursor, run_id: finalize(cursor, run_id, GIVE_BACK)),
     (Event.CANCEL, lambda cursor, run_id: finalize(cursor, run_id, CANCEL)),
+    (Event.CANCEL_WAITING, lambda cursor, run_id: interventions.cancel(cursor, [run_id], now=NOW)),
+    (Event.MANUAL_RETRY, lambda cursor, run_id: interventions.retry(cursor, [run_id], now=NOW)),
 ]
 """What happens to a run, by the functions that the engine calls."""
 

@@ -133,6 +133,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "run",
+                "permissions": (
+                    ("replay_taskrun", "Can replay run"),
+                    ("retry_taskrun", "Can retry failed run"),
+                    ("cancel_taskrun", "Can cancel run that has not started"),
+                ),
                 "db_table": "task_runs",
                 "ordering": ("-id",),
                 "required_db_vendor": "postgresql",

@@ -1,0 +1,100 @@
+"""What staff may do to runs: replay, retry, cancel. Each by POST, with a permission of its own, and logged.
+
+Django offers an action only to those who hold its permission, and asks again before it acts.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.contrib import admin, messages
+from django.contrib.admin import options
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import connections, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from reproq.errors import RunNotFound
+from reproq.replay import replay
+from reproq.store import interventions
+from reproq.store.statements import Cursor
+
+MAX_ACTED: Final = 1_000
+EVERYWHERE: Final = list(getattr(options, "ActionLocation", ()))  # from Django 6.1 on, a run's own page has actions too
+
+
+class RunActions(admin.ModelAdmin):
+    """The actions, and who may take them."""
+
+    alias: str
+    actions = ("replay_runs", "retry_runs", "cancel_runs")
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reproq_django.replay_taskrun")
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reproq_django.retry_taskrun")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reproq_django.cancel_taskrun")
+
+    @admin.action(description="Replay: run the same spec again, as a new run", permissions=["replay"])
+    def replay_runs(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._act(request, queryset, replay_all, "Replayed", "replayed, each as a new run", "gone")
+
+    @admin.action(description="Retry: failed runs start over", permissions=["retry"])
+    def retry_runs(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._act(request, queryset, interventions.retry, "Retried", "READY again", "not FAILED")
+
+    @admin.action(description="Cancel: runs that have not started never will", permissions=["cancel"])
+    def cancel_runs(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._act(request, queryset, interventions.cancel, "Cancelled", "CANCELLED", "started or finished already")
+
+    for one in (replay_runs, retry_runs, cancel_runs):
+        one.locations = EVERYWHERE  # type: ignore[attr-defined]
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Without Django's own deletion of a selection, which would take unfinished runs too."""
+        where = {} if action_location is None else {"action_location": action_location}  # Django 6.1 and later
+        actions: dict[str, Any] = super().get_actions(request, **where)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def _act(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        change: Callable[[Cursor, list[int]], list[int]],
+        verb: str,
+        became: str,
+        otherwise: str,
+    ) -> None:
+        ids = list(queryset.order_by("-id").values_list("id", flat=True)[: MAX_ACTED + 1])
+        if len(ids) > MAX_ACTED:
+            text = f"More than {MAX_ACTED:,} runs are selected, and none was changed; narrow the selection."
+            self.message_user(request, text, messages.ERROR)
+            return
+        if not ids:
+            self.message_user(request, "The selected runs have left this list meanwhile.", messages.WARNING)
+            return
+        with transaction.atomic(using=self.alias), connections[self.alias].cursor() as cursor:
+            changed = change(cursor, ids)
+        self._log(request, changed, verb)
+        left = f" {len(ids) - len(changed):,} left alone: {otherwise}." if len(changed) < len(ids) else ""
+        level = messages.SUCCESS if changed else messages.WARNING
+        self.message_user(request, f"{len(changed):,} {became}.{left}", level)
+
+    def _log(self, request: HttpRequest, run_ids: list[int], verb: str) -> None:
+        runs = self.model._base_manager.using(self.alias).filter(pk__in=run_ids).only("id", "task_path")
+        LogEntry.objects.log_actions(request.user.pk, list(runs), CHANGE, f"{verb}.")
+
+
+def replay_all(cursor: Cursor, run_ids: list[int]) -> list[int]:
+    """Replay each run, the oldest first; the ids of those that were there."""
+    replayed = []
+    for run_id in sorted(run_ids):
+        try:
+            replay(cursor, run_id=run_id)
+        except RunNotFound:
+            continue
+        replayed.append(run_id)
+    return replayed
