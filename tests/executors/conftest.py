@@ -18,6 +18,7 @@ from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
 from reproq.executors.spawn import SpawnExecutor
 from tests.executors.driver import Driver
+from tests.plugins.bare import BARE_ENVIRONMENT
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parent.parent / "src"
@@ -43,7 +44,7 @@ GRACE_SECONDS = 0.3
 
 
 def environment(**extra: str) -> dict[str, str]:
-    base = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(SOURCES), str(HERE)]), **extra}
+    base = BARE_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(HERE)]), **extra}
     return template_environment(base)
 
 

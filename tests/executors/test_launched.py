@@ -17,6 +17,7 @@ from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES, make_spawn
 from tests.executors.driver import Driver, payload
 from tests.executors.test_template import alive, is_gone, wait_until_dead
+from tests.plugins.bare import BARE_ENVIRONMENT
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_a_dead_guard_is_replaced_with_the_next_run(driver: Driver) -> None:
 def test_nothing_survives_a_killed_worker(tmp_path: Path, group: bool) -> None:
     file = tmp_path / "pids"
     paths = os.pathsep.join([str(SOURCES), str(HERE.parent.parent), str(HERE)])
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
+    env = BARE_ENVIRONMENT | {"PYTHONPATH": paths}
     command = [sys.executable, "-m", "tests.executors.worker", str(file), "spawn"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, cwd="/") as process:
         assert process.stdout is not None

@@ -17,6 +17,7 @@ from reproq.executors.fork import ForkExecutor
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES
 from tests.executors.driver import Driver, payload
+from tests.plugins.bare import BARE_ENVIRONMENT
 
 Make = Callable[..., Driver]
 
@@ -248,7 +249,7 @@ def worker(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", int, list[
     """A worker-like process with one run under way: itself, its template, the run's family."""
     file = tmp_path / "pids"
     paths = os.pathsep.join([str(SOURCES), str(HERE.parent.parent), str(HERE)])
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
+    env = BARE_ENVIRONMENT | {"PYTHONPATH": paths}
     command = [sys.executable, "-m", "tests.executors.worker", str(file)]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, cwd="/") as process:
         assert process.stdout is not None

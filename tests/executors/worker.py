@@ -17,7 +17,7 @@ from tests.executors.driver import payload
 
 def main(file: str, name: str = "fork") -> None:
     become_subreaper()
-    base = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ["PYTHONPATH"]}
+    base = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
     environment = template_environment(base)
     executor: ForkExecutor | SpawnExecutor = ForkExecutor("tasks:setup", environment=environment)
     if name == "spawn":

@@ -25,9 +25,9 @@ def template_environment(base: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in base.items() if name not in DROPPED} | dict(PINNED)
 
 
-PASSED: Final = frozenset({"PATH", "HOME", "LANG", "TZ"})
+PASSED: Final = frozenset({"PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "TZ"})
 
 
 def command_environment(base: Mapping[str, str]) -> dict[str, str]:
-    """What a foreign program may see of `base`: where programs and home are, language and time zone; no secrets."""
+    """What a foreign program may see of `base`: where programs, libraries and home are, language and time zone; no secrets."""
     return {name: value for name, value in base.items() if name in PASSED or name.startswith("LC_")}
