@@ -29,5 +29,5 @@ PASSED: Final = frozenset({"PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "TZ"})
 
 
 def command_environment(base: Mapping[str, str]) -> dict[str, str]:
-    """What a foreign program may see of `base`: where programs, libraries and home are, language and time zone; no secrets."""
+    """What a foreign program may see of `base`: where programs, libraries and home are, language, zone; no secrets."""
     return {name: value for name, value in base.items() if name in PASSED or name.startswith("LC_")}
