@@ -213,7 +213,7 @@ def test_a_burst_waits_for_runs_whose_worker_was_lost(
 
 def test_manage_py_check_reports_mistakes_in_tasks(tmp_path: Path, dsn: str) -> None:
     (tmp_path / "mistaken.py").write_text(
-        "from tests.settings import *\nINSTALLED_APPS = ['reproq_django']\n"
+        "from tests.settings import DATABASES, SECRET_KEY\nINSTALLED_APPS = ['reproq_django']\nUSE_TZ = True\n"
         "TASKS = {'default': {'BACKEND': 'reproq_django.backend.ReproqBackend', 'OPTIONS': {'MAX_ATTEMPT': 5}}}\n"
     )
     own = environment(dsn, DJANGO_SETTINGS_MODULE="mistaken")
