@@ -1,6 +1,5 @@
 """`reproq doctor`: can this project work with this database? One line a question, with the remedy for every no."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import click
 
 from reproq import __version__
 from reproq.cli import FOUND_SOMETHING
-from reproq.cli.project import configure, database_options
+from reproq.cli.project import concurrency_of, configure, database_options
 from reproq.cli.show import as_json_text, console
 from reproq.config import Config
 from reproq.errors import DatabaseUnavailable, NotMigrated
@@ -87,7 +86,7 @@ def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:
     skew = facts.epoch_seconds - time.time()
     remedy = "synchronise the clocks; only displayed times depend on this host's, leases do not"
     yield Finding("clock", abs(skew) <= MAX_SKEW_SECONDS, f"the server is {skew:+.1f} s off this host", remedy)
-    needed = 1 + (config.concurrency or os.cpu_count() or 1)
+    needed = 1 + concurrency_of(config)
     left = facts.connections_allowed - facts.connections_used
     detail = f"{left} of {facts.connections_allowed} are free, a worker and its runs may use {needed}"
     yield Finding("connections", left >= needed, detail, "raise max_connections or lower --concurrency")

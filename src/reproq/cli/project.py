@@ -71,6 +71,11 @@ def seconds_of(name: str, text: str) -> float:
         raise click.UsageError(f"{name} = {text!r} {error}") from None
 
 
+def concurrency_of(config: Config) -> int:
+    """How many runs a worker of this configuration holds at once; 0 stands for the number of CPUs."""
+    return config.concurrency or os.cpu_count() or 1
+
+
 def find_project(backend: str, settings: str | None) -> Project:
     """The Django project around us, if there is one."""
     for entry in entry_points(group="reproq.project"):

@@ -14,6 +14,7 @@ from reproq.errors import ReproqError
 from reproq.lifecycle import Status
 from reproq.store.db import Database, opened
 from reproq.store.insight import RunDetail, show_run
+from reproq.store.statements import Cursor
 
 LOOK_EVERY_SECONDS: Final = 0.1
 
@@ -41,8 +42,7 @@ def replay(
     config, _ = configure(flags, settings)
     with opened(config.dsn, "reproq replay") as database:
         with database.transaction() as cursor:
-            number = None if run_id is None else find_run(cursor, run_id).id
-            old, new = replays.replay(cursor, run_id=number, spec_hash=spec_hash)
+            old, new = enqueue_again(cursor, run_id, spec_hash)
         facts: dict[str, Any] = {"replayed": old, "id": new}
         if compare:
             click.echo(f"run {old} is enqueued again as run {new}; waiting for it", err=True)
@@ -50,6 +50,12 @@ def replay(
             facts |= {"sameness": comparison.sameness, "before": comparison.before, "after": comparison.after}
     _print(facts, as_json)
     return FOUND_SOMETHING if facts.get("sameness") == replays.Sameness.DIFFERS else 0
+
+
+def enqueue_again(cursor: Cursor, run_id: str | None, spec_hash: str | None) -> tuple[int, int]:
+    """Replay what an id, a result id or a spec hash names: `(old id, new id)`. Raises RunNotFound."""
+    number = find_run(cursor, run_id).id if run_id else None
+    return replays.replay(cursor, run_id=number, spec_hash=spec_hash)
 
 
 def _both(database: Database, old: int, new: int, patience_seconds: float) -> tuple[RunDetail, RunDetail]:

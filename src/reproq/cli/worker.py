@@ -12,8 +12,8 @@ import click
 
 from reproq import __version__
 from reproq.child.kernel import become_subreaper
-from reproq.cli.project import Project, configure, database_options, flag
-from reproq.cli.runs import find_run
+from reproq.cli.project import Project, concurrency_of, configure, database_options, flag
+from reproq.cli.replay import enqueue_again
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
@@ -23,7 +23,6 @@ from reproq.executors.fork import ForkExecutor
 from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
 from reproq.executors.spawn import SpawnExecutor
-from reproq.replay import replay
 from reproq.service import serve
 from reproq.store.db import Database, opened
 from reproq.store.thread import StoreThread
@@ -74,8 +73,7 @@ def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:
     if run_id and spec_hash:
         raise click.UsageError("give either --requeue-id or --requeue-hash")
     with opened(config.dsn, "reproq worker") as database, database.transaction() as cursor:
-        number = find_run(cursor, run_id).id if run_id else None
-        old, new = replay(cursor, run_id=number, spec_hash=spec_hash)
+        old, new = enqueue_again(cursor, run_id, spec_hash)
     click.echo(f"run {old} is enqueued again as run {new}")
     return 0
 
@@ -97,7 +95,7 @@ def worker_row(config: Config) -> WorkerRow:
         pid=os.getpid(),
         queues=config.queues,
         executor=config.executor,
-        concurrency=config.concurrency or os.cpu_count() or 1,
+        concurrency=concurrency_of(config),
         version=__version__,
     )
 
