@@ -1,9 +1,11 @@
 """The loop of a worker in small: owns a selector, steps one executor until something is true, with a deadline."""
 
 import itertools
+import os
 import selectors
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from reproq.executors import Ended, Executor
@@ -12,6 +14,19 @@ from reproq.spec import hash_document
 from reproq.wire import Payload
 
 PATIENCE_SECONDS = 20.0
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: neither gone nor a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def is_gone(pid: int) -> bool:
+    """Whether not even a zombie is left."""
+    return not os.path.exists(f"/proc/{pid}")
 
 
 def payload(

@@ -1,12 +1,15 @@
 """How a process ended is told apart, and nothing outlasts its timeout."""
 
+import json
 import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
-from reproq.lifecycle import Failure, Kind, Release, Success
-from tests.executors.driver import Driver, payload
+from reproq.lifecycle import Failure, Key, Kind, Release, Success
+from tests.executors.driver import Driver, is_gone, payload
 
 
 def failure_of(outcome: object) -> Failure:
@@ -71,10 +74,36 @@ def test_a_grandchild_that_holds_the_pipes_does_not_delay_the_end(tasks: Driver)
     assert time.monotonic() - before < 5
 
 
-def test_the_group_of_a_run_dies_with_it(tasks: Driver) -> None:
-    outcome = tasks.run("leaves_a_grandchild").outcome
+@pytest.mark.parametrize("own_session", [False, True])
+def test_what_a_run_leaves_behind_ends_with_it(tasks: Driver, own_session: bool) -> None:
+    outcome = tasks.run("leaves_a_grandchild", json.dumps([own_session])).outcome
     assert isinstance(outcome, Success)
-    tasks.until(lambda: not os.path.exists(f"/proc/{outcome.return_json}"), 3)
+    tasks.until(lambda: is_gone(int(outcome.return_json)), 3)
+
+
+def family_of(driver: Driver, folder: Path) -> tuple[Key, list[int]]:
+    """A run under way: its claim, and the pids of itself and of all that descends from it."""
+    file = folder / "pids"
+    key = driver.submit(payload("tasks.family", f'["{file}"]'))
+    driver.until(file.exists)
+    return key, json.loads(file.read_text())
+
+
+def test_all_that_descends_from_a_killed_run_ends_with_it(tasks: Driver, tmp_path: Path) -> None:
+    key, family = family_of(tasks, tmp_path)
+    os.kill(family[0], signal.SIGKILL)
+    tasks.wait(key)
+    tasks.until(lambda: all(is_gone(pid) for pid in family), 3)
+
+
+def test_the_family_of_a_neighbour_survives_the_end_of_a_run(tasks: Driver, tmp_path: Path) -> None:
+    neighbour, family = family_of(tasks, tmp_path)
+    tasks.run("leaves_a_grandchild", "[true]")
+    tasks.run("echo", "[1]")
+    assert [pid for pid in family if is_gone(pid)] == []
+    tasks.executor.stop(neighbour, Release("drain", started=True))
+    tasks.wait(neighbour)
+    tasks.until(lambda: all(is_gone(pid) for pid in family), 3)
 
 
 @pytest.mark.parametrize("last", [64])

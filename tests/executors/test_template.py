@@ -16,7 +16,7 @@ from reproq.errors import ConfigurationError
 from reproq.executors.fork import ForkExecutor
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES
-from tests.executors.driver import Driver, payload
+from tests.executors.driver import Driver, alive, is_gone, payload
 from tests.plugins.bare import BARE_ENVIRONMENT
 
 Make = Callable[..., Driver]
@@ -26,19 +26,6 @@ def template_of(driver: Driver) -> int:
     assert isinstance(driver.executor, ForkExecutor)
     assert driver.executor.template_pid is not None
     return driver.executor.template_pid
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs: neither gone nor a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def is_gone(pid: int) -> bool:
-    """Whether not even a zombie is left."""
-    return not os.path.exists(f"/proc/{pid}")
 
 
 def test_runs_wait_for_the_template_to_be_ready(fork: Make) -> None:
@@ -219,16 +206,6 @@ def test_term_and_interrupt_do_not_reach_the_template(fork: Make) -> None:
         os.kill(template, number)
     assert driver.run("echo", "[1]").outcome == Success("1")
     assert template_of(driver) == template
-
-
-def test_orphans_of_ended_runs_leave_no_zombie(fork: Make) -> None:
-    driver = fork()
-    outcome = driver.run("leaves_a_grandchild", "[true]").outcome
-    assert isinstance(outcome, Success)
-    orphan = int(outcome.return_json)
-    assert alive(orphan)
-    os.kill(orphan, signal.SIGKILL)
-    driver.until(lambda: is_gone(orphan), 3)
 
 
 def test_closing_kills_all_that_runs_and_says_so(fork: Make, tmp_path: Path) -> None:

@@ -21,9 +21,8 @@ from reproq.child import control, kernel, rehearsal
 from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
 
-SWEEP_SECONDS: Final = 0.25
-LATER_SWEEPS_SECONDS: Final = 1.0
-REAPS_BETWEEN_SWEEPS: Final = 256
+SWEEP_SECONDS: Final = 0.02
+"""How soon to look again after something was killed: its own children become ours when it is dead."""
 
 
 class Template:
@@ -39,8 +38,8 @@ class Template:
         self.private = kernel.private_descriptor()
         self.signals: list[tuple[int, Any]] = []
         self.runner: Runner
+        self.strangers: set[int] = set()  # what the import of the project has started
         self.waits_seconds = 0.0
-        self.reaps = 0
 
     def main(self) -> Never:
         """Import, rehearse, say READY, then serve until the worker is gone."""
@@ -79,6 +78,7 @@ class Template:
         rehearsal.rehearse(self.max_return_bytes)
         rehearsal.flush_everything()
         rehearsal.freeze()
+        self.strangers = set(kernel.children_of(self.pid))
         return warnings
 
     def serve(self) -> None:
@@ -121,6 +121,7 @@ class Template:
             self.control.close()
             os.setsid()
             kernel.die_with_parent(self.pid)
+            kernel.become_subreaper()
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
@@ -136,29 +137,31 @@ class Template:
             os._exit(EXIT_CANNOT_REPLY)
 
     def reap(self, run: int) -> None:
-        """Reap a child that has ended and whose group is dead, and say how it ended."""
-        pid = self.children.pop(run)
-        control.send(self.control, Packet(Verb.REAPED, run, os.waitpid(pid, 0)[1]))
-        self.reaps += 1
-        if not self.waits_seconds:
-            self.wait_at_most(SWEEP_SECONDS)
-        if self.reaps % REAPS_BETWEEN_SWEEPS == 0:
-            self.sweep()
+        """Reap a child that has ended and whose group is dead, kill what it left behind, and say how it ended."""
+        status = os.waitpid(self.children.pop(run), 0)[1]
+        self.sweep()
+        control.send(self.control, Packet(Verb.REAPED, run, status))
 
     def sweep(self) -> None:
-        """Reap orphans: what runs left behind has become ours. Look again later while some of it lives."""
+        """Kill what runs have left behind in sessions of its own, and look again while there is something.
+
+        A living child is the sub-reaper of all that descends from it, so an orphan here is one of a run that has ended.
+        """
         for pid in (orphans := self.orphans()):
+            kernel.kill_quietly(pid)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-        self.wait_at_most(LATER_SWEEPS_SECONDS if orphans else 0.0)
+        self.wait_at_most(SWEEP_SECONDS if orphans else 0.0)
 
     def orphans(self) -> list[int]:
         """Children that were not forked for a run."""
-        known = set(self.children.values())
+        known = self.strangers.union(self.children.values())
         return [pid for pid in kernel.children_of(self.pid) if pid not in known]
 
     def wait_at_most(self, seconds: float) -> None:
         """Bound the wait for the next packet; 0 waits for ever. The kernel keeps it: no system call for each run."""
+        if seconds == self.waits_seconds:
+            return
         self.waits_seconds = seconds
         time_value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
         self.control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time_value)
