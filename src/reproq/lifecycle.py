@@ -46,7 +46,7 @@ class Event(StrEnum):
     RETRY = "retry"
     RELEASE = "release"
     CANCEL = "cancel"
-    CANCEL_WAITING = "cancel_waiting"  # before it starts, by hand
+    MANUAL_CANCEL = "manual_cancel"  # by hand: at once before it starts, else its worker is asked to stop it
     MANUAL_RETRY = "manual_retry"  # of a run that failed for good, by hand
 
 
@@ -59,12 +59,14 @@ TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
     (Status.RUNNING, Event.RETRY): Status.SCHEDULED,
     (Status.RUNNING, Event.RELEASE): Status.READY,
     (Status.RUNNING, Event.CANCEL): Status.CANCELLED,
-    (Status.WAITING, Event.CANCEL_WAITING): Status.CANCELLED,
-    (Status.SCHEDULED, Event.CANCEL_WAITING): Status.CANCELLED,
-    (Status.READY, Event.CANCEL_WAITING): Status.CANCELLED,
+    (Status.WAITING, Event.MANUAL_CANCEL): Status.CANCELLED,
+    (Status.SCHEDULED, Event.MANUAL_CANCEL): Status.CANCELLED,
+    (Status.READY, Event.MANUAL_CANCEL): Status.CANCELLED,
+    (Status.RUNNING, Event.MANUAL_CANCEL): Status.RUNNING,
     (Status.FAILED, Event.MANUAL_RETRY): Status.READY,
 }
-"""Every pair that is not here changes no row."""
+"""Every pair that is not here changes no row. A run whose cancelling was asked for is neither retried nor released:
+where it would go back to READY or SCHEDULED, `finalize.sql` makes it CANCELLED, whoever ends its attempt."""
 
 
 class Kind(StrEnum):
@@ -191,6 +193,8 @@ def decide(claim: Claim, outcome: Outcome, *, max_releases: int = DEFAULT_MAX_RE
             return _counted(claim, _released_too_often(claim, reason))
         case Failure(kind=Kind.CANCELLED):
             return Verdict(Status.CANCELLED, error=outcome)
+        case Failure(kind=Kind.EXPIRED):
+            return Verdict(Status.FAILED, error=outcome, undo_attempt=True)
         case Failure(kind=Kind.UNKNOWN_TASK):
             return _unknown_task(claim, outcome)
         case Failure(kind=kind) if kind in FINAL:

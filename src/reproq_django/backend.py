@@ -85,6 +85,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
             max_attempts=applied.max_attempts,
             backoff_seconds=applied.backoff,
             timeout_seconds=applied.timeout,
+            expires_in_seconds=applied.expires_in,
         )
 
     def get_result(self, result_id: str) -> TaskResult:

@@ -46,6 +46,7 @@ class TaskRun(models.Model):
     queue_name = models.TextField(db_default="default")
     priority = models.SmallIntegerField(db_default=0)
     run_after = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(db_default=Now())
     status = models.TextField(choices=STATUS_CHOICES, db_default=Status.READY.value)
     attempts = models.IntegerField(db_default=0)
@@ -79,7 +80,7 @@ class TaskRun(models.Model):
         permissions = (
             ("replay_taskrun", "Can replay run"),
             ("retry_taskrun", "Can retry failed run"),
-            ("cancel_taskrun", "Can cancel run that has not started"),
+            ("cancel_taskrun", "Can cancel run"),
         )
         indexes = (
             models.Index(
@@ -145,6 +146,11 @@ class TaskRun(models.Model):
                 name="task_runs_times_readable",
                 condition=Q(enqueued_at__range=READABLE_TIMES, due_at__range=READABLE_TIMES)
                 & (Q(run_after__isnull=True) | Q(run_after__range=READABLE_TIMES)),
+            ),
+            models.CheckConstraint(
+                name="task_runs_expires_after_enqueue",
+                condition=Q(expires_at__isnull=True)
+                | Q(expires_at__gt=F("enqueued_at"), expires_at__lte=READABLE_TIMES[1]),
             ),
         )
 

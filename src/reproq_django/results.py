@@ -34,7 +34,7 @@ CANCELLED: Final = {
 
 def of_enqueued(task: Task, run: NewRun, answer: Enqueued, defaults: TaskOptions) -> TaskResult:
     """The result of a run that was just inserted."""
-    applied = TaskOptions(run.max_attempts, run.backoff_seconds, run.timeout_seconds)
+    applied = TaskOptions(run.max_attempts, run.backoff_seconds, run.timeout_seconds, run.expires_in_seconds)
     stored = altered(
         task,
         backend=run.backend,
@@ -64,7 +64,7 @@ def arguments(spec: Spec) -> dict[str, Any]:
 
 def of_stored(row: StoredRun, task: Task, backend: str, defaults: TaskOptions) -> TaskResult:
     """The result of a stored run; `task` is what its path names today."""
-    applied = TaskOptions(row.max_attempts, row.backoff_seconds, row.timeout_seconds)
+    applied = TaskOptions(row.max_attempts, row.backoff_seconds, row.timeout_seconds, row.expires_in_seconds)
     stored = altered(
         task,
         backend=backend,

@@ -1,4 +1,4 @@
-"""What a task may say of its own runs: `max_attempts`, `backoff`, `timeout`.
+"""What a task may say of its own runs: `max_attempts`, `backoff`, `timeout`, `expires_in`.
 
 `@options` goes under `@task` and sets one attribute of the function: it works on every Django, under every backend.
 What applies to a run: the Task's own field, else the function's, else the backend's OPTIONS, else the engine's default.
@@ -15,27 +15,34 @@ from reproq import backoff as backoff_steps
 from reproq.config import KNOBS, duration
 
 ATTRIBUTE: Final = "reproq_options"
-NAMES: Final = ("max_attempts", "backoff", "timeout")
+NAMES: Final = ("max_attempts", "backoff", "timeout", "expires_in")
 MAX_BACKOFF_SECONDS: Final = 30 * 86_400.0
+MIN_EXPIRY_SECONDS: Final = 0.001
+MAX_EXPIRY_SECONDS: Final = 3660 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """Options as they are stored. `backoff` are the waits after failure 1, 2, …; `timeout` is seconds; None: unset."""
+    """Options as they are stored. `backoff` are the waits after failure 1, 2, …; `timeout` and `expires_in` are
+    seconds; None: unset."""
 
     max_attempts: int | None = None
     backoff: tuple[float, ...] | None = None
     timeout: float | None = None
+    expires_in: float | None = None
 
 
-def options(*, max_attempts: Any = None, backoff: Any = None, timeout: Any = None) -> Callable[[Any], Any]:
+def options(
+    *, max_attempts: Any = None, backoff: Any = None, timeout: Any = None, expires_in: Any = None
+) -> Callable[[Any], Any]:
     """Say how the runs of a task are retried and bounded; goes under `@task`.
 
     `max_attempts` counts tries. `backoff` is the first wait of an exponential back-off (seconds, `"5s"` or a
     timedelta), or a sequence of waits, the last of which repeats. `timeout` is what one try may take.
+    A run that has not started `expires_in` after it was due never starts, and fails as expired.
     Raises InvalidTask for a value outside its bounds.
     """
-    given = parsed_options(max_attempts=max_attempts, backoff=backoff, timeout=timeout)
+    given = parsed_options(max_attempts=max_attempts, backoff=backoff, timeout=timeout, expires_in=expires_in)
 
     def decorate(function: Any) -> Any:
         if isinstance(function, Task):
@@ -61,6 +68,8 @@ def parse_option(name: str, value: Any) -> Any:
     """One value in its stored form. Raises ValueError, naming option, value and bound."""
     if name == "backoff":
         return _parse_backoff(value)
+    if name == "expires_in":
+        return _parse_expiry(value)
     knob = KNOBS[name]
     try:
         parsed = knob.parse(value)
@@ -88,6 +97,16 @@ def _parse_wait(wait: Any, value: Any) -> float:
         raise ValueError(f"backoff = {value!r}: {wait!r} {error}") from None
     if not 0 <= seconds <= MAX_BACKOFF_SECONDS:
         raise ValueError(f"backoff = {value!r} is outside 0 to {MAX_BACKOFF_SECONDS:g} s")
+    return seconds
+
+
+def _parse_expiry(value: Any) -> float:
+    try:
+        seconds = duration(value)
+    except ValueError as error:
+        raise ValueError(f"expires_in = {value!r} {error}") from None
+    if not MIN_EXPIRY_SECONDS <= seconds <= MAX_EXPIRY_SECONDS:
+        raise ValueError(f"expires_in = {value!r} is outside {MIN_EXPIRY_SECONDS:g} to {MAX_EXPIRY_SECONDS:g} s")
     return seconds
 
 

@@ -46,14 +46,15 @@ def test_a_retried_run_is_claimed_and_ends_like_any_other(staff, run, worker):
     assert (one.status, one.attempts, one.failures, one.return_value) == ("SUCCESSFUL", 2, 0, "3")
 
 
-def test_cancel_ends_what_has_not_started_and_nothing_else(staff, run):
+def test_cancel_ends_what_has_not_started_asks_for_what_runs_and_leaves_the_finished(staff, run):
     ids = {status: run(status) for status in Status}
     text = act(staff("view_taskrun", "cancel_taskrun"), "cancel_runs", *ids.values())
-    assert "3 CANCELLED. 4 left alone: started or finished already." in text
+    assert "4 cancelled, or about to be stopped by their workers. 3 left alone: finished already." in text
     early = (Status.WAITING, Status.SCHEDULED, Status.READY)
     for status, run_id in ids.items():
         one = run.read(run_id)
         assert one.status == ("CANCELLED" if status in early else status)
+        assert (one.cancel_requested_at is not None) == (not status.is_finished)
         if status in early:
             assert [error["kind"] for error in one.errors] == ["cancelled"]
             assert one.finished_at is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reproq.child import kernel
 from reproq.lifecycle import Failure, Key, Kind, Release, Success
 from tests.executors.driver import Driver, is_gone, payload
 
@@ -17,6 +18,7 @@ def failure_of(outcome: object) -> Failure:
     return outcome
 
 
+@pytest.mark.lesson("each-way-to-die-has-its-own-error")
 @pytest.mark.parametrize(
     ("how", "text"),
     [
@@ -68,10 +70,21 @@ def test_a_run_can_be_stopped_while_it_runs(tasks: Driver, tmp_path: os.PathLike
     assert tasks.wait(key)[0].outcome == Release("drain", started=True)
 
 
+@pytest.mark.lesson("grandchildren-keep-the-pipe-open-and-pin-the-slot")
 def test_a_grandchild_that_holds_the_pipes_does_not_delay_the_end(tasks: Driver) -> None:
     before = time.monotonic()
     assert isinstance(tasks.run("leaves_a_grandchild").outcome, Success)
     assert time.monotonic() - before < 5
+
+
+def test_a_kill_for_want_of_memory_is_named_when_the_kernel_counted_one(
+    ours: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = tmp_path / "memory.events"
+    counter.write_text("low 0\noom_kill 0\noom_group_kill 0\n")
+    monkeypatch.setattr(kernel, "_oom_file", lambda: counter)
+    failure = failure_of(ours.run("is_killed_for_want_of_memory", json.dumps([str(counter)])).outcome)
+    assert "killed by SIGKILL (Killed) before it replied (out of memory: the kernel killed it;" in failure.message
 
 
 @pytest.mark.parametrize("own_session", [False, True])

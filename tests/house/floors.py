@@ -13,7 +13,7 @@ from typing import NamedTuple
 # floor 1 are rooms apart from each other; the other floors are one room each.
 FLOORS: dict[str, tuple[int, str]] = {
     **dict.fromkeys(
-        ["reproq.lifecycle", "reproq.spec", "reproq.canonical", "reproq.wire", "reproq.backoff"],
+        ["reproq.lifecycle", "reproq.spec", "reproq.canonical", "reproq.wire", "reproq.backoff", "reproq.output"],
         (0, "pure"),
     ),
     **dict.fromkeys(["reproq.schedule", "reproq.config", "reproq.errors"], (0, "pure")),

@@ -22,6 +22,12 @@ SLUGS = {
     "results-nan",
     "results-lone-surrogates",
     "results-10-mib",
+    "sigterm-on-deploy-kills-tasks-and-burns-attempts",
+    "poison-task-runs-for-ever",
+    "grandchildren-keep-the-pipe-open-and-pin-the-slot",
+    "each-way-to-die-has-its-own-error",
+    "connections-left-broken-after-a-database-restart",
+    "memory-that-grows-in-debug",
 }
 
 

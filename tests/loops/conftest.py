@@ -13,6 +13,7 @@ from reproq.config import Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Ended
 from reproq.lifecycle import Key, Outcome, Release, Success
+from reproq.output import NOTHING, Output
 from reproq.spec import make_spec
 from reproq.store.db import Database
 from reproq.store.requests import Request
@@ -46,9 +47,13 @@ class HandExecutor:
     def __init__(self) -> None:
         self.payloads: dict[Key, Payload] = {}
         self.stopped: dict[Key, Outcome] = {}
+        self.graces: dict[Key, float | None] = {}
+        self.queued: set[Key] = set()  # what a test says has no process yet
         self.is_ready = True
         self.never_ready = False
         self._ended: list[Ended] = []
+
+    imports_once = True
 
     def start(self, selector: BaseSelector) -> None: ...
 
@@ -65,12 +70,17 @@ class HandExecutor:
     def submit(self, key: Key, payload: Payload) -> None:
         self.payloads[key] = payload
 
-    def stop(self, key: Key, outcome: Outcome) -> None:
+    def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         self.stopped[key] = outcome
+        self.graces[key] = grace_seconds
 
-    def end(self, key: Key, outcome: Outcome | None = None, at: float | None = 0.0) -> None:
+    def withdraw(self, reason: str) -> None:
+        for key in self.queued & self.payloads.keys():
+            self.end(key, Release(reason, started=False), at=None)
+
+    def end(self, key: Key, outcome: Outcome | None = None, at: float | None = 0.0, printed: Output = NOTHING) -> None:
         del self.payloads[key]
-        self._ended.append(Ended(key, outcome or Success("null"), at, at or 0.0))
+        self._ended.append(Ended(key, outcome or Success("null"), at, at or 0.0, printed))
 
     def end_all(self) -> None:
         for key in list(self.payloads):
@@ -145,7 +155,9 @@ class Bench:
         executor, events = HandExecutor(), []
         telemetry = Telemetry([events.append])
         monotonic = self.clock.monotonic
-        worker = Worker(config, row, store, executor, telemetry, burst=burst, monotonic=monotonic)
+        worker = Worker(
+            config, row, store, executor, telemetry, burst=burst, monotonic=monotonic, draw_fraction=lambda: 0.5
+        )
         self.workers.append(worker)
         return worker, executor, events
 

@@ -188,19 +188,6 @@ def test_a_late_renewal_takes_up_the_claim_again_when_nobody_rescued_it(bench: B
     assert bench.statuses() == {"SUCCESSFUL": 1}
 
 
-def test_a_cancelled_run_is_stopped_and_ends_cancelled(bench: Bench) -> None:
-    worker, executor, _ = bench.worker()
-    bench.enqueue(1)
-    bench.steps(worker)
-    bench.pg.execute("UPDATE task_runs SET cancel_requested_at = now()")
-    bench.clock.advance(10)
-    bench.steps(worker)
-    ((key, why),) = executor.stopped.items()
-    executor.end(key, why)
-    bench.steps(worker)
-    assert bench.statuses() == {"CANCELLED": 1}
-
-
 def test_a_drained_worker_claims_nothing_more_and_finishes_what_runs(bench: Bench) -> None:
     worker, executor, _ = bench.worker(concurrency=1)
     bench.enqueue(1, 2)

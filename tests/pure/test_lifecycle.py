@@ -62,6 +62,7 @@ def test_only_a_claim_leads_into_running() -> None:
     assert [pair for pair, target in TRANSITIONS.items() if target is Status.RUNNING] == [
         (Status.READY, Event.CLAIM),
         (Status.RUNNING, Event.RENEW),
+        (Status.RUNNING, Event.MANUAL_CANCEL),
     ]
 
 

@@ -10,7 +10,7 @@ from reproq.errors import NotMigrated
 from reproq.lifecycle import Kind, Status, Verdict
 from reproq.store.claims import Finalisation
 from reproq.store.db import Database
-from reproq.store.requests import MAX_PART_CHARACTERS, FinalizeRuns, RescueRuns, _parts
+from reproq.store.requests import MAX_PART_BYTES, FinalizeRuns, RescueRuns, _parts
 from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN, insert, read
 
 
@@ -53,7 +53,7 @@ def test_one_value_that_cannot_be_stored_among_500_fails_alone(
 ) -> None:
     made = running(pg, 500)
     answer = succeed(made, (123, text)).run(database, NOW)
-    assert answer.stored == {(run_id, TOKEN) for run_id in made}
+    assert set(answer.stored) == {(run_id, TOKEN) for run_id in made}
     assert list(answer.refused) == [(made[123], TOKEN)]
     assert statuses(pg) == {"SUCCESSFUL": 499, "FAILED": 1}
     run = read(pg.cursor(), made[123])
@@ -83,7 +83,7 @@ def test_a_row_whose_replacement_is_refused_too_stops_nobody_else(pg: psycopg.Co
     never_again(pg, made[40])
     answer = succeed(made).run(database, NOW)
     assert list(answer.refused) == [(made[40], TOKEN)]
-    assert answer.stored == {(run_id, TOKEN) for run_id in made if run_id != made[40]}
+    assert set(answer.stored) == {(run_id, TOKEN) for run_id in made if run_id != made[40]}
     assert statuses(pg) == {"SUCCESSFUL": 99, "RUNNING": 1}
     assert "never again" in answer.refused[made[40], TOKEN]
 
@@ -91,8 +91,8 @@ def test_a_row_whose_replacement_is_refused_too_stops_nobody_else(pg: psycopg.Co
 def test_a_row_that_no_rescue_can_store_stops_no_other_rescue(pg: psycopg.Connection, database: Database) -> None:
     made = running(pg, 20)
     never_again(pg, made[3])
-    rescued = RescueRuns(LEASE_SECONDS, patience_seconds=10.0).run(database, NOW + timedelta(minutes=1))
-    assert [one.claim.run_id for one in rescued] == [run_id for run_id in made if run_id != made[3]]
+    answer = RescueRuns(LEASE_SECONDS, patience_seconds=10.0).run(database, NOW + timedelta(minutes=1))
+    assert [one.claim.run_id for one in answer.rescued] == [run_id for run_id in made if run_id != made[3]]
     assert statuses(pg) == {"SCHEDULED": 19, "RUNNING": 1}
 
 
@@ -117,7 +117,7 @@ def test_a_bad_value_of_a_claim_that_has_passed_to_another_is_not_stored_either(
     pg: psycopg.Connection, database: Database
 ) -> None:
     run_id = insert(pg.cursor(), Status.RUNNING, claim_token=5)
-    assert succeed([run_id], (0, "NaN")).run(database, NOW).stored == set()
+    assert succeed([run_id], (0, "NaN")).run(database, NOW).stored == {}
     assert statuses(pg) == {"RUNNING": 1}
 
 
@@ -125,7 +125,7 @@ def test_a_bad_value_of_a_claim_that_has_passed_to_another_is_not_stored_either(
 
 
 def test_large_values_go_in_parts_that_keep_the_order() -> None:
-    large = Verdict(Status.SUCCESSFUL, return_json="x" * (MAX_PART_CHARACTERS // 2))
+    large = Verdict(Status.SUCCESSFUL, return_json="x" * (MAX_PART_BYTES // 2))
     sizes = [large, large, SUCCEED, large, SUCCEED]
     batch = tuple(Finalisation(run_id, TOKEN, verdict) for run_id, verdict in enumerate(sizes))
     parts = _parts(batch)
@@ -134,7 +134,7 @@ def test_large_values_go_in_parts_that_keep_the_order() -> None:
 
 
 def test_a_value_over_the_bound_of_a_part_goes_alone() -> None:
-    large = Verdict(Status.SUCCESSFUL, return_json="x" * (MAX_PART_CHARACTERS + 1))
+    large = Verdict(Status.SUCCESSFUL, return_json="x" * (MAX_PART_BYTES + 1))
     batch = tuple(Finalisation(run_id, TOKEN, verdict) for run_id, verdict in enumerate([SUCCEED, large, SUCCEED]))
     assert [len(part) for part in _parts(batch)] == [1, 1, 1]
     assert _parts(()) == []

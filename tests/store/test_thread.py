@@ -12,7 +12,7 @@ import pytest
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.lifecycle import Status
 from reproq.store.db import Database
-from reproq.store.requests import Answer, AskWorkLeft, ClaimRuns, ListQueues, Register, RescueRuns
+from reproq.store.requests import Answer, AskWorkLeft, ClaimRuns, ListQueues, Register, RescueAnswer, RescueRuns
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
 from tests.store.proxy import Proxy
@@ -178,9 +178,9 @@ def test_a_rescue_that_was_asked_before_an_outage_is_void_after_it(
     loop.wait(lambda: len(loop.notices) == 1)
     proxy.listen()
     loop.wait(lambda: len(loop.answers) == 2)
-    assert loop.answers[0].result == []
+    assert loop.answers[0].result == RescueAnswer([], 0.0)
     (rescue,) = loop.ask(RescueRuns(0.0, patience_seconds=10.0))
-    assert len(rescue.result) == 1
+    assert len(rescue.result.rescued) == 1
 
 
 # What waiting cannot mend

@@ -39,7 +39,7 @@ HAPPENINGS: list[tuple[Event, Happening]] = [
     (Event.RELEASE, lambda cursor, run_id: finalize(cursor, run_id, RELEASE)),
     (Event.RELEASE, lambda cursor, run_id: finalize(cursor, run_id, GIVE_BACK)),
     (Event.CANCEL, lambda cursor, run_id: finalize(cursor, run_id, CANCEL)),
-    (Event.CANCEL_WAITING, lambda cursor, run_id: interventions.cancel(cursor, [run_id], now=NOW)),
+    (Event.MANUAL_CANCEL, lambda cursor, run_id: interventions.cancel(cursor, [run_id], now=NOW)),
     (Event.MANUAL_RETRY, lambda cursor, run_id: interventions.retry(cursor, [run_id], now=NOW)),
 ]
 """What happens to a run, by the functions that the engine calls."""

@@ -11,6 +11,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +62,38 @@ def prefer_as_oom_victim() -> None:
         os.close(score)
     except OSError:  # a container may forbid it
         pass
+
+
+@cache
+def _oom_file() -> Path | None:
+    """Where the kernel counts the out-of-memory kills of this process's control group, of either version."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
+            number, controllers, group = line.split(":", 2)
+            if "memory" in controllers.split(","):
+                candidates = [Path(f"/sys/fs/cgroup/memory{group}"), Path("/sys/fs/cgroup/memory")]
+                name = "memory.oom_control"
+            elif number == "0":
+                candidates = [Path(f"/sys/fs/cgroup{group}"), Path("/sys/fs/cgroup")]
+                name = "memory.events"
+            else:
+                continue
+            # Inside a container the path is the host's, and the group's own files lie at the root of the mount.
+            found = next((folder / name for folder in candidates if (folder / name).exists()), None)
+            if found is not None:
+                return found
+    return None
+
+
+def oom_kills() -> int | None:
+    """How many processes of this one's control group the kernel has killed for want of memory; None if it says not."""
+    file = _oom_file()
+    if file is not None:
+        with contextlib.suppress(OSError, ValueError):
+            for line in file.read_text("utf-8").splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.removeprefix("oom_kill "))
+    return None
 
 
 def private_descriptor() -> int:

@@ -15,10 +15,11 @@ from reproq import __version__
 from reproq.errors import ConfigurationError, ReproqError, RunNotFound
 
 OWN_COMMANDS: Final = {
+    "cancel": "reproq.cli.cancel:cancel",
     "config": "reproq.cli.config:config",
     "doctor": "reproq.cli.doctor:doctor",
     "replay": "reproq.cli.replay:replay",
-    "runs": "reproq.cli.runs:runs",
+    "runs": "reproq.cli.logs:runs",
     "status": "reproq.cli.status:status",
     "version": "reproq.cli.version:version",
     "worker": "reproq.cli.worker:worker",

@@ -1,7 +1,6 @@
 """`reproq replay`: run a spec again, and compare what came out."""
 
-import time
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -10,13 +9,12 @@ from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options, seconds_of
 from reproq.cli.runs import find_run
 from reproq.cli.show import as_json_text, console
+from reproq.cli.waiting import await_ends
 from reproq.errors import ReproqError
 from reproq.lifecycle import Status
 from reproq.store.db import Database, opened
-from reproq.store.insight import RunDetail, show_run
+from reproq.store.insight import RunDetail
 from reproq.store.statements import Cursor
-
-LOOK_EVERY_SECONDS: Final = 0.1
 
 
 @click.command()
@@ -58,20 +56,15 @@ def enqueue_again(cursor: Cursor, run_id: str | None, spec_hash: str | None) -> 
     return replays.replay(cursor, run_id=number, spec_hash=spec_hash)
 
 
-def _both(database: Database, old: int, new: int, patience_seconds: float) -> tuple[RunDetail, RunDetail]:
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        with database.transaction() as cursor:
-            before, after = show_run(cursor, old), show_run(cursor, new)
-        late = next((run for run in (before, after) if not Status(run.status).is_finished), None)
-        if late is None:
-            return before, after
-        if time.monotonic() > deadline:
-            raise ReproqError(
-                f"run {late.id} is still {late.status} after {patience_seconds:g} s; the replay stays enqueued as run "
-                f"{new}. Does a worker serve the queue {late.queue_name}? Look at it with: reproq runs show {late.id}"
-            )
-        time.sleep(LOOK_EVERY_SECONDS)
+def _both(database: Database, old: int, new: int, patience_seconds: float) -> list[RunDetail]:
+    both = await_ends(database, (old, new), patience_seconds)
+    late = next((run for run in both if not Status(run.status).is_finished), None)
+    if late is not None:
+        raise ReproqError(
+            f"run {late.id} is still {late.status} after {patience_seconds:g} s; the replay stays enqueued as run "
+            f"{new}. Does a worker serve the queue {late.queue_name}? Look at it with: reproq runs show {late.id}"
+        )
+    return both
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:

@@ -9,22 +9,8 @@ from selectors import BaseSelector
 from typing import Protocol
 
 from reproq.lifecycle import Key, Outcome
+from reproq.output import NOTHING, Output
 from reproq.wire import Payload
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a run printed: the first and the last bytes within the cap, and how many there were in all."""
-
-    head: bytes = b""
-    tail: bytes = b""
-    bytes_total: int = 0
-
-    @property
-    def last_text(self) -> str:
-        """The end of the output as text, undecodable bytes shown as escapes."""
-        whole = self.bytes_total == len(self.head) + len(self.tail)
-        return (self.head + self.tail if whole else self.tail).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +21,7 @@ class Ended:
     outcome: Outcome
     started_s: float | None
     ended_s: float
-    output: Output = Output()
+    output: Output = NOTHING
 
 
 class Executor(Protocol):
@@ -43,6 +29,10 @@ class Executor(Protocol):
 
     def start(self, selector: BaseSelector) -> None:
         """Begin. Descriptors are registered with a callable without arguments as `data`, called when they are ready."""
+
+    @property
+    def imports_once(self) -> bool:
+        """Whether a task that its project does not know stays unknown until the worker is started again."""
 
     @property
     def ready(self) -> bool:
@@ -56,9 +46,13 @@ class Executor(Protocol):
     def submit(self, key: Key, payload: Payload) -> None:
         """Start one run, in a process of its own. Its end comes out of `take_ended`."""
 
-    def stop(self, key: Key, outcome: Outcome) -> None:
-        """Make the run end: TERM, the grace, KILL. It ends with `outcome` unless its reply came first, or it succeeded
-        within the grace: what was done is not thrown away. Unknown keys are ignored: the run may have ended."""
+    def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
+        """Make the run end: TERM, the grace (None: the configured one), KILL. It ends with `outcome` unless its reply
+        came first, or it succeeded within the grace: what was done is not thrown away. A second call can only shorten
+        the grace. Unknown keys are ignored: the run may have ended."""
+
+    def withdraw(self, reason: str) -> None:
+        """Release what was submitted and has no process yet."""
 
     def deadline(self) -> float | None:
         """The next moment (CLOCK_MONOTONIC) at which `tick` has something to do, None when there is none."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from reproq.child.reply import bad_return, shortened, storable
-from reproq.executors import Output
 from reproq.executors.children import exit_reason, kill_hint, tail_of
 from reproq.lifecycle import Failure, Kind, Success
+from reproq.output import Output
 from reproq.wire import REPLY_KINDS
 
 CHILD_DIED_CLASS: Final = "reproq.errors.ChildDied"

@@ -3,16 +3,19 @@
 It refuses to know who starts processes: its owner hands one in, hears when that has ended, and has it reaped.
 """
 
+import signal
 import time
 from collections.abc import Callable
 from enum import Enum, auto
 from selectors import EVENT_READ, BaseSelector
 
-from reproq.executors import Ended, Output
+from reproq.child import kernel
+from reproq.executors import Ended
 from reproq.executors.channel import Channel, Exchange
 from reproq.executors.children import Ending, Process, bad_reply, died, timed_out
 from reproq.executors.output import OutputPipe
 from reproq.lifecycle import Key, Outcome, Release, Success
+from reproq.output import Output
 
 
 class Phase(Enum):
@@ -37,6 +40,7 @@ class Attempt:
         self.process: Process | None = None
         self.stopped_with: Outcome | None = None
         self.sent_s: float | None = None
+        self.oom_kills: int | None = None
         self.orphaned = ""  # why nobody will say how the process ended
         self._framed = framed
         self._channel: Exchange | None = None
@@ -70,12 +74,14 @@ class Attempt:
         if self.stopped_with is not None:
             process.kill()
         elif self._channel is not None:
+            self.oom_kills = kernel.oom_kills()
             self.sent_s = time.monotonic()
             self.ending.timeout_at = self.sent_s + self.timeout_seconds
             self._channel.start()
 
-    def stop(self, outcome: Outcome) -> None:
-        """End with `outcome`, unless the reply is here already: TERM now, KILL after the grace."""
+    def stop(self, outcome: Outcome, grace_seconds: float | None = None) -> None:
+        """End with `outcome`, unless the reply is here already: TERM now, KILL after the grace, and no later than an
+        earlier call said."""
         if self.phase in (Phase.REAPING, Phase.ORPHANED):
             return  # it has ended, or is about to, for reasons of its own
         if self._channel is not None and self.phase is Phase.RUNNING:
@@ -84,7 +90,7 @@ class Attempt:
                 return
         if self.stopped_with is None:
             self.stopped_with = outcome
-            self._ask_to_end()
+        self._ask_to_end(grace_seconds)
 
     def act(self, now_s: float) -> None:
         """Do what is due: the timeout, or the kill after the grace."""
@@ -140,7 +146,8 @@ class Attempt:
         if not status:
             when = "in the middle of its reply" if in_reply else "without a reply"
             return bad_reply(f"the child exited with code 0 {when}", output)
-        return died(status, output, in_reply=in_reply)
+        out_of_memory = status == -signal.SIGKILL and kernel.oom_kills() != self.oom_kills
+        return died(status, output, in_reply=in_reply, out_of_memory=out_of_memory)
 
     def answered(self) -> None:
         """It has replied, or broken the protocol: either way it has the grace to end, and no more."""
@@ -149,9 +156,9 @@ class Attempt:
         else:
             self.ending.expect_end(time.monotonic())
 
-    def _ask_to_end(self) -> None:
+    def _ask_to_end(self, grace_seconds: float | None = None) -> None:
         if self.process is not None and self.phase is Phase.RUNNING:
-            self.ending.ask(self.process, time.monotonic())
+            self.ending.ask(self.process, time.monotonic(), grace_seconds)
 
     def _exited(self) -> None:
         self._unwatch()

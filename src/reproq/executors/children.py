@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from reproq.child import kernel
-from reproq.executors import Output
 from reproq.lifecycle import Failure, Kind, failure_of_kind
+from reproq.output import Output
 
 TAIL_CHARS: Final = 2000
 
@@ -63,12 +63,13 @@ class Ending:
         """When there is something to do next, infinity for never."""
         return min(self.timeout_at, self.kill_at)
 
-    def ask(self, process: Process, now_s: float) -> None:
-        """Ask the process to end; once."""
+    def ask(self, process: Process, now_s: float, grace_seconds: float | None = None) -> None:
+        """Ask the process to end, once. Who asks again can only shorten the grace."""
+        grace = self.grace_seconds if grace_seconds is None else grace_seconds
+        self.kill_at = min(self.kill_at, now_s + grace)
         if not self.asked:
             self.asked = True
             self.timeout_at = math.inf
-            self.kill_at = now_s + self.grace_seconds
             process.terminate()
 
     def expect_end(self, now_s: float) -> None:
@@ -93,10 +94,10 @@ def timed_out(timeout_seconds: float) -> Failure:
     return failure_of_kind(Kind.TIMEOUT, text)
 
 
-def died(status: int, output: Output, *, in_reply: bool = False) -> Failure:
+def died(status: int, output: Output, *, in_reply: bool = False, out_of_memory: bool = False) -> Failure:
     """The failure of an attempt whose process ended before it had replied."""
     when = "in the middle of its reply" if in_reply else "before it replied"
-    text = f"{exit_reason(status)} {when}{kill_hint(status)}{tail_of(output)}"
+    text = f"{exit_reason(status)} {when}{kill_hint(status, out_of_memory)}{tail_of(output)}"
     return failure_of_kind(Kind.CHILD_DIED, text)
 
 
@@ -110,8 +111,11 @@ def bad_spec(what: str) -> Failure:
     return failure_of_kind(Kind.BAD_SPEC, what)
 
 
-def kill_hint(status: int) -> str:
-    """What to think of when a process was killed and nobody here did it."""
+def kill_hint(status: int, out_of_memory: bool = False) -> str:
+    """What to think of when a process was killed and nobody here did it. `out_of_memory`: the kernel counted such a
+    kill in the worker's control group meanwhile."""
+    if out_of_memory:
+        return " (out of memory: the kernel killed it; give the worker more, or let fewer runs run at once)"
     return " (out of memory? see dmesg)" if status == -signal.SIGKILL else ""
 
 

@@ -65,6 +65,8 @@ class ForkExecutor:
         self._last_number = 0
         self._paused_until: float | None = None
 
+    imports_once = True
+
     @property
     def ready(self) -> bool:
         return self._supervisor is not None and self._supervisor.ready and self._paused_until is None
@@ -99,14 +101,18 @@ class ForkExecutor:
         self._queue.append(attempt)
         self._ask_for_forks()
 
-    def stop(self, key: Key, outcome: Outcome) -> None:
+    def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         attempt = self._attempts.get(key)
         if attempt is None:
             return
-        attempt.stop(outcome)
+        attempt.stop(outcome, grace_seconds)
         if attempt.phase is Phase.QUEUED:
             self._queue.remove(attempt)
             self._end(attempt, None)
+
+    def withdraw(self, reason: str) -> None:
+        while self._queue:
+            self._end(self._queue.popleft(), None, reason)
 
     def deadline(self) -> float | None:
         moments = [attempt.ending.due_at() for attempt in self._attempts.values()]

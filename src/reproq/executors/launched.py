@@ -73,6 +73,8 @@ class LaunchedExecutor(ABC):
     def failure_to_start(self, program: Program, error: OSError) -> Failure | None:
         """What an error of the start means for the run; None gives it back to try again."""
 
+    imports_once = False
+
     @property
     def ready(self) -> bool:
         return True
@@ -115,9 +117,12 @@ class LaunchedExecutor(ABC):
             reason = f"the worker could not start a process: {error}"
             self._refuse(key, self.failure_to_start(program, error) or Release(reason, started=False))
 
-    def stop(self, key: Key, outcome: Outcome) -> None:
+    def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         if started := self._started.get(key):
-            started.attempt.stop(outcome)
+            started.attempt.stop(outcome, grace_seconds)
+
+    def withdraw(self, reason: str) -> None:
+        return  # nothing waits here: what is submitted is started
 
     def deadline(self) -> float | None:
         moments = [started.attempt.ending.due_at() for started in self._started.values()]

@@ -18,6 +18,8 @@ class MockExecutor:
         self._started: dict[Key, float] = {}  # in the order of their ends, since all sleep equally long
         self._ended: list[Ended] = []
 
+    imports_once = False
+
     @property
     def ready(self) -> bool:
         return True
@@ -34,10 +36,13 @@ class MockExecutor:
             raise ValueError(f"run {key[0]} is running already under this claim token")
         self._started[key] = time.monotonic()
 
-    def stop(self, key: Key, outcome: Outcome) -> None:
+    def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         started_s = self._started.pop(key, None)
         if started_s is not None:
             self._ended.append(Ended(key, outcome, started_s, time.monotonic()))
+
+    def withdraw(self, reason: str) -> None:
+        """Nothing waits here."""
 
     def deadline(self) -> float | None:
         for started_s in self._started.values():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from selectors import EVENT_READ, BaseSelector
 from typing import Final
 
-from reproq.executors import Output
+from reproq.output import Output
 
 READ_BYTES: Final = 65536
 MAX_READS_AT_ONCE: Final = 16

@@ -10,39 +10,59 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from reproq.lifecycle import Claim, Failure, Key, Kind, Verdict, decide, failure_of_kind
+from reproq.lifecycle import Claim, Failure, Key, Kind, Status, Verdict, decide, failure_of_kind
+from reproq.output import NOTHING, Output
 from reproq.spec import seed
+from reproq.store import logs
 from reproq.store.arrays import numbers, storable, texts
 from reproq.store.runs import result_id
-from reproq.store.statements import Cursor, fetch_all
+from reproq.store.statements import Cursor, fetch_all, fetch_one
 from reproq.wire import Payload
 
 RESCUE_LIMIT: Final = 100
 PROMOTE_LIMIT: Final = 500
+OTHERS_FIRST_SECONDS: Final = 10.0
+"""How long a run whose task this worker does not know is left to those who may know it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One claimed run: what `decide` needs and what the child gets. `waited_seconds`: from due to claimed."""
+    """One claimed run: what `decide` needs and what the child gets. `waited_seconds`: from due to claimed.
+
+    `expired` is set when it was to start by a moment that has passed, and has never started.
+    """
 
     claim: Claim
     payload: Payload
     waited_seconds: float
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finalisation:
-    """The end of one claim. Moments are CLOCK_MONOTONIC of this host; the database is told how long ago they were."""
+    """The end of one claim. Moments are CLOCK_MONOTONIC of this host; the database is told how long ago they were.
+
+    `attempt` numbers the log of what was printed.
+    """
 
     run_id: int
     token: int
     verdict: Verdict
     started_s: float | None = None
     ended_s: float | None = None
+    attempt: int = 0
+    output: Output = NOTHING
 
     @property
     def key(self) -> Key:
         return self.run_id, self.token
+
+    @property
+    def size(self) -> int:
+        """Characters and bytes of what is to be stored, roughly."""
+        error = self.verdict.error
+        said = len(error.message) + len(error.traceback) if error else 0
+        return len(self.verdict.return_json or "") + said + self.output.bytes_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,7 @@ class Rescued:
     worker_id: str
     task_path: str
     verdict: Verdict
+    becomes: Status
 
     @property
     def end(self) -> Finalisation:
@@ -67,9 +88,13 @@ def claim(
     token: int,
     worker_id: str,
     lease_seconds: float,
+    unknown_paths: Sequence[str] = (),
     now: datetime | None = None,
 ) -> list[Claimed]:
-    """Claim up to `limit` READY runs, the most urgent first. Commit alone: the commit is asynchronous."""
+    """Claim up to `limit` READY runs, the most urgent first. Commit alone: the commit is asynchronous.
+
+    Runs of `unknown_paths` are left to other workers until they are `OTHERS_FIRST_SECONDS` overdue.
+    """
     rows = fetch_all(
         cursor,
         "claim",
@@ -79,6 +104,8 @@ def claim(
             "token": token,
             "worker_id": worker_id,
             "lease_seconds": lease_seconds,
+            "unknown_paths": texts(unknown_paths),
+            "others_first_seconds": OTHERS_FIRST_SECONDS,
             "now": now,
         },
     )
@@ -92,7 +119,7 @@ def _urgency(row: tuple[Any, ...]) -> tuple[int, datetime, int]:
 def _claimed(row: tuple[Any, ...]) -> Claimed:
     (run_id, nonce, token, attempts, failures, releases, max_attempts, spec_hash, backoff, unknown_for) = row[:10]
     (backend, task_path, args, kwargs, queue_name, priority, run_after, enqueued_at, started_at) = row[10:19]
-    (last_attempted_at, worker_ids, errors, timeout_seconds, due_at, claimed_at) = row[19:]
+    (last_attempted_at, worker_ids, errors, timeout_seconds, due_at, claimed_at, expired) = row[19:]
     steps = tuple(backoff) if backoff else None
     held = Claim(run_id, token, attempts, failures, releases, max_attempts, spec_hash, steps, unknown_for)
     payload = Payload(
@@ -116,7 +143,7 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
         timeout_seconds=timeout_seconds,
         seed=seed(spec_hash),
     )
-    return Claimed(held, payload, max(0.0, (claimed_at - due_at).total_seconds()))
+    return Claimed(held, payload, max(0.0, (claimed_at - due_at).total_seconds()), expired)
 
 
 def _iso(moment: datetime | None) -> str | None:
@@ -139,6 +166,16 @@ def renew(cursor: Cursor, held: Sequence[Key], lease_seconds: float, now: dateti
     return ours
 
 
+def cancel_requested(cursor: Cursor, held: Sequence[Key]) -> list[Key]:
+    """Of these claims, those that are still ours and whose run is to be cancelled."""
+    found: list[Key] = []
+    for batch in _rounds(held, lambda key: key[0]):
+        tokens = dict(batch)
+        params = {"ids": numbers(tokens), "tokens": numbers(tokens.values())}
+        found += [(run_id, tokens[run_id]) for (run_id,) in fetch_all(cursor, "cancel_requested", params)]
+    return found
+
+
 def _rounds[T](items: Iterable[T], run_id: Callable[[T], int]) -> list[list[T]]:
     """The items in the order of their runs, in rounds that hold no run twice: a statement finds one token for an id."""
     rounds: list[list[T]] = []
@@ -154,18 +191,22 @@ def _rounds[T](items: Iterable[T], run_id: Callable[[T], int]) -> list[list[T]]:
 
 def finalize(
     cursor: Cursor, batch: Sequence[Finalisation], monotonic_s: float = 0.0, now: datetime | None = None
-) -> set[Key]:
-    """Store the ends of claims in one statement. Returns the claims that were still ours; the others changed nothing.
+) -> dict[Key, Status]:
+    """Store the ends of claims in one statement, and what they printed. Returns the claims that were still ours, each
+    with what became of its run; the others changed nothing.
 
     `monotonic_s` is this host's CLOCK_MONOTONIC now, against which the moments of the batch are aged.
     """
-    stored: set[Key] = set()
+    stored: dict[Key, Status] = {}
     for items in _rounds(batch, lambda item: item.run_id):
         stored |= _finalize(cursor, items, monotonic_s, now)
+    logs.write(cursor, [(item.run_id, item.attempt, item.output) for item in batch if item.key in stored])
     return stored
 
 
-def _finalize(cursor: Cursor, items: Sequence[Finalisation], monotonic_s: float, now: datetime | None) -> set[Key]:
+def _finalize(
+    cursor: Cursor, items: Sequence[Finalisation], monotonic_s: float, now: datetime | None
+) -> dict[Key, Status]:
     verdicts = [item.verdict for item in items]
     rows = fetch_all(
         cursor,
@@ -185,11 +226,12 @@ def _finalize(cursor: Cursor, items: Sequence[Finalisation], monotonic_s: float,
             ),
             "started_ago_seconds": numbers(_ago(item.started_s, monotonic_s) for item in items),
             "ended_ago_seconds": numbers(_ago(item.ended_s, monotonic_s) for item in items),
+            "cancelled": _CANCELLED,
             "now": now,
         },
     )
     tokens = {item.run_id: item.token for item in items}
-    return {(row[0], tokens[row[0]]) for row in rows}
+    return {(run_id, tokens[run_id]): Status(status) for run_id, status in rows}
 
 
 def _error_json(failure: Failure | None) -> str | None:
@@ -202,6 +244,9 @@ def _error_json(failure: Failure | None) -> str | None:
         "traceback": failure.traceback,
     }
     return json.dumps({name: storable(text) for name, text in entry.items()})
+
+
+_CANCELLED: Final = _error_json(failure_of_kind(Kind.CANCELLED, "cancelled by request: it gets no other attempt"))
 
 
 def _ago(moment_s: float | None, monotonic_s: float) -> float | None:
@@ -225,8 +270,14 @@ def rescue(
 ) -> list[Rescued]:
     """Finalise runs whose lease ran out, by the same `decide` and the same statement as every other end."""
     rescued = lost(cursor, lease_seconds, limit, now)
-    finalize(cursor, [one.end for one in rescued], now=now)
-    return rescued
+    stored = finalize(cursor, [one.end for one in rescued], now=now)
+    return [replace(one, becomes=stored[one.claim.key]) for one in rescued if one.claim.key in stored]
+
+
+def soonest_lease_seconds(cursor: Cursor, now: datetime | None = None) -> float | None:
+    """Seconds until the lease that ends first will have ended, negative when it has; None when nothing runs."""
+    row = fetch_one(cursor, "soonest_lease", {"now": now})
+    return None if row is None else row[0]
 
 
 def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None) -> list[Rescued]:
@@ -237,7 +288,8 @@ def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: d
             Kind.LEASE_EXPIRED,
             f"worker {worker_id} stopped renewing its lease: it died, hung, or lost the database",
         )
-        found.append(Rescued(claim, worker_id, task_path, decide(claim, failure)))
+        verdict = decide(claim, failure)
+        found.append(Rescued(claim, worker_id, task_path, verdict, verdict.status))
     return found
 
 

@@ -48,6 +48,7 @@ class RunDetail:
     queue_name: str
     priority: int
     run_after: datetime | None
+    expires_at: datetime | None
     due_at: datetime
     status: str
     attempts: int

@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 
 from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
+from reproq.output import Output
 from reproq.store import claims, queues, workers
 from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.store.db import Database, is_bad_row
@@ -62,6 +63,7 @@ class ClaimRuns:
     token: int
     worker_id: str
     lease_seconds: float
+    unknown_paths: tuple[str, ...] = ()
 
     def run(self, database: Database, now: Clock) -> ClaimAnswer:
         with database.transaction() as cursor:
@@ -73,6 +75,7 @@ class ClaimRuns:
                 token=self.token,
                 worker_id=self.worker_id,
                 lease_seconds=self.lease_seconds,
+                unknown_paths=self.unknown_paths,
                 now=now,
             )
             full = len(claimed) == self.limit
@@ -81,10 +84,10 @@ class ClaimRuns:
 
 @dataclass(frozen=True, slots=True)
 class FinalizeAnswer:
-    """The claims that were ours and are stored, and those whose verdict the database refused and why: a replacement
-    is stored for such a one, unless that was refused too."""
+    """The claims that were ours and are stored, each with what became of its run; and those whose verdict the database
+    refused and why: a replacement is stored for such a one, unless that was refused too."""
 
-    stored: set[Key]
+    stored: dict[Key, Status]
     refused: dict[Key, str]
 
 
@@ -98,27 +101,25 @@ class FinalizeRuns:
     batch: tuple[Finalisation, ...]
 
     def run(self, database: Database, now: Clock) -> FinalizeAnswer:
-        answer = FinalizeAnswer(set(), {})
+        answer = FinalizeAnswer({}, {})
         for part in _parts(self.batch):
             _store(database, part, now, answer)
         return answer
 
 
-MAX_PART_CHARACTERS: Final = 16 * 1024 * 1024
-"""Of text in one statement: 500 values of the largest size allowed would not fit into PostgreSQL's 1 GB message."""
+MAX_PART_BYTES: Final = 16 * 1024 * 1024
+"""Of text in one transaction: 500 values of the largest size allowed would not fit into PostgreSQL's 1 GB message."""
 
 
 def _parts(batch: tuple[Finalisation, ...]) -> list[tuple[Finalisation, ...]]:
     parts: list[list[Finalisation]] = [[]]
     held = 0
     for item in batch:
-        error = item.verdict.error
-        size = len(item.verdict.return_json or "") + (len(error.message) + len(error.traceback) if error else 0)
-        if parts[-1] and held + size > MAX_PART_CHARACTERS:
+        if parts[-1] and held + item.size > MAX_PART_BYTES:
             parts.append([])
             held = 0
         parts[-1].append(item)
-        held += size
+        held += item.size
     return [tuple(part) for part in parts if part]
 
 
@@ -151,7 +152,7 @@ def _reason(error: psycopg.Error | UnicodeEncodeError) -> str:
 def _replaced(item: Finalisation, reason: str) -> Finalisation:
     message = f"the attempt ended as {item.verdict.status}, but PostgreSQL refused to store it: {reason}"
     failure = failure_of_kind(Kind.BAD_RETURN, message)
-    return replace(item, verdict=Verdict(Status.FAILED, error=failure))
+    return replace(item, verdict=Verdict(Status.FAILED, error=failure), output=Output())
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +179,27 @@ class RenewLeases:
 
 
 @dataclass(frozen=True, slots=True)
+class AskCancelled:
+    """Which of these claims are to be stopped, because somebody wants their runs cancelled."""
+
+    held: tuple[Key, ...]
+
+    def run(self, database: Database, now: Clock) -> list[Key]:
+        with database.transaction() as cursor:
+            return claims.cancel_requested(cursor, self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class RescueAnswer:
+    """What became of the runs that others had lost, and in how many seconds the next lease ends (None: none runs)."""
+
+    rescued: list[Rescued]
+    soonest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RescueRuns:
-    """Finalise what other workers lost; answers what became of it. A row that the database refuses stops no other.
+    """Finalise what other workers lost. A row that the database refuses stops no other.
 
     A rescue that waited longer than `patience_seconds` for the database is void: after an outage others renew first.
     """
@@ -187,19 +207,24 @@ class RescueRuns:
     lease_seconds: float
     patience_seconds: float
 
-    def run(self, database: Database, now: Clock) -> list[Rescued]:
+    def run(self, database: Database, now: Clock) -> RescueAnswer:
         try:
             with database.transaction() as cursor:
-                return claims.rescue(cursor, self.lease_seconds, now=now)
+                rescued = claims.rescue(cursor, self.lease_seconds, now=now)
         except psycopg.Error as error:
             if not is_bad_row(error):
                 raise
+            rescued = self._one_by_one(database, now)
+        with database.transaction() as cursor:
+            return RescueAnswer(rescued, claims.soonest_lease_seconds(cursor, now))
+
+    def _one_by_one(self, database: Database, now: Clock) -> list[Rescued]:
         with database.transaction() as cursor:
             lost = claims.lost(cursor, self.lease_seconds, now=now)
-        answer = FinalizeAnswer(set(), {})
+        answer = FinalizeAnswer({}, {})
         _store(database, tuple(one.end for one in lost), now, answer)
-        keys = answer.stored - answer.refused.keys()
-        return [one for one in lost if one.claim.key in keys]
+        keys = answer.stored.keys() - answer.refused.keys()
+        return [replace(one, becomes=answer.stored[one.claim.key]) for one in lost if one.claim.key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +249,18 @@ class AskWorkLeft:
             return queues.work_left(cursor, self.queues, self.horizon_seconds, self.excluded, now)
 
 
-Request = Register | Deregister | ClaimRuns | FinalizeRuns | RenewLeases | RescueRuns | ListQueues | AskWorkLeft
-Result = str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Rescued] | list[str] | bool
+Request = (
+    Register
+    | Deregister
+    | ClaimRuns
+    | FinalizeRuns
+    | RenewLeases
+    | AskCancelled
+    | RescueRuns
+    | ListQueues
+    | AskWorkLeft
+)
+Result = str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Key] | RescueAnswer | list[str] | bool
 
 
 @dataclass(frozen=True, slots=True)

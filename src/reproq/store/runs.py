@@ -16,7 +16,8 @@ MAX_RUN_ID: Final = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """What `enqueue` writes. At most one of `run_after` and `delay_seconds` is set."""
+    """What `enqueue` writes. At most one of `run_after` and `delay_seconds` is set. A run that no worker has started
+    `expires_in_seconds` after it was due never starts."""
 
     spec: Spec
     nonce: int
@@ -28,6 +29,7 @@ class NewRun:
     max_attempts: int = 3
     backoff_seconds: tuple[float, ...] | None = None
     timeout_seconds: float | None = None
+    expires_in_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def enqueue(cursor: Cursor, run: NewRun, now: datetime | None = None) -> Enqueue
             "max_attempts": run.max_attempts,
             "backoff_seconds": None if run.backoff_seconds is None else list(run.backoff_seconds),
             "timeout_seconds": run.timeout_seconds,
+            "expires_in_seconds": run.expires_in_seconds,
             "now": now,
         },
     )

@@ -24,6 +24,11 @@ def statement(name: str) -> str:
     return "\n".join(lines)
 
 
+def execute(cursor: Cursor, name: str, params: Mapping[str, Any]) -> None:
+    """Run one statement that answers nothing."""
+    cursor.execute(statement(name), params)
+
+
 def fetch_all(cursor: Cursor, name: str, params: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
     """Run one statement and return its rows."""
     cursor.execute(statement(name), params)

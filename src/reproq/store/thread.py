@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import psycopg
 
 from reproq.store.db import Database, address, is_outage
-from reproq.store.requests import Answer, Clock, Request, RescueRuns
+from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
@@ -120,7 +120,7 @@ class StoreThread:
         wait_seconds = FIRST_RETRY_SECONDS
         while True:
             if isinstance(request, RescueRuns) and time.monotonic() - asked_s > request.patience_seconds:
-                return Answer(request, [])
+                return Answer(request, RescueAnswer([], 0.0))
             try:
                 result = request.run(self._database, None)
             except psycopg.Error as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from reproq.config import Config
+from reproq.lifecycle import Failure
 from reproq.store.requests import AskWorkLeft, ClaimAnswer, ClaimRuns, ListQueues, Request
 from reproq.store.workers import WorkerRow
 from reproq.worker.duty import Duty
@@ -14,6 +15,7 @@ BURST_HORIZON_SECONDS: Final = 60.0
 """A burst waits for runs that fall due within this time (retries, mostly), and leaves later ones alone."""
 JUST_AFTER_SECONDS: Final = 0.001
 """A run is due *at* its moment; asking a millisecond later finds it due."""
+MAX_UNKNOWN_PATHS: Final = 100
 OVERDUE_SECONDS: Final = 0.05
 """When what is overdue could not be promoted, another transaction holds its row, perhaps for long: do not spin."""
 
@@ -33,6 +35,7 @@ class Intake:
         self._claims = Duty()
         self._queue_list = Duty()
         self._work_check = Duty(next_s=float("inf"))
+        self._unknown: dict[str, Failure] = {}
 
     @property
     def claiming(self) -> bool:
@@ -70,6 +73,7 @@ class Intake:
                 token=self._draw_token(),
                 worker_id=self._row.worker_id,
                 lease_seconds=self._config.lease,
+                unknown_paths=tuple(self._unknown),
             )
 
     def on_claimed(self, answer: ClaimAnswer, limit: int, now: float) -> None:
@@ -92,6 +96,15 @@ class Intake:
         self._queue_list.asked_s = None
         self._queues = tuple(name for name in names if name not in self._config.exclude_queues)
         self._claims.next_s = min(self._claims.next_s, now)
+
+    def leave_alone(self, task_path: str, unknown: Failure) -> None:
+        """This worker's code does not know the task: from now on others are let first, and no child is started."""
+        if len(self._unknown) < MAX_UNKNOWN_PATHS:
+            self._unknown[task_path] = unknown
+
+    def unknown(self, task_path: str) -> Failure | None:
+        """Why a task is known to be unknown here; None for one that may be known."""
+        return self._unknown.get(task_path)
 
     def check_work_left(self, now: float) -> None:
         """Ask whether anything is left: a burst found nothing to claim."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from reproq.executors import Ended
 from reproq.lifecycle import Key, Outcome, Release, decide
+from reproq.output import NOTHING, Output
 from reproq.store.claims import Claimed, Finalisation
 
 
@@ -13,6 +14,7 @@ class Ledger:
     def __init__(self, max_releases: int) -> None:
         self.running: dict[Key, Claimed] = {}
         self.ending: dict[Key, Finalisation] = {}
+        self.ending_size = 0
         self._lost: set[Key] = set()
         self._max_releases = max_releases
 
@@ -42,19 +44,28 @@ class Ledger:
         outcome = ended.outcome
         if isinstance(outcome, Release) and ended.started_s is None:
             outcome = replace(outcome, started=False)
-        self.settle(self.running.pop(ended.key), outcome, ended.started_s, ended.ended_s)
+        self.settle(self.running.pop(ended.key), outcome, ended.started_s, ended.ended_s, ended.output)
         return True
 
     def settle(
-        self, claimed: Claimed, outcome: Outcome, started_s: float | None = None, ended_s: float | None = None
+        self,
+        claimed: Claimed,
+        outcome: Outcome,
+        started_s: float | None = None,
+        ended_s: float | None = None,
+        output: Output = NOTHING,
     ) -> None:
         """Decide what becomes of a claim, and keep it until it is stored."""
-        verdict = decide(claimed.claim, outcome, max_releases=self._max_releases)
-        self.ending[claimed.claim.key] = Finalisation(*claimed.claim.key, verdict, started_s, ended_s)
+        claim = claimed.claim
+        verdict = decide(claim, outcome, max_releases=self._max_releases)
+        item = Finalisation(*claim.key, verdict, started_s, ended_s, claim.attempt, output)
+        self.ending[claim.key] = item
+        self.ending_size += item.size
 
     def stored(self, key: Key) -> None:
         """The database knows the end of this claim, or that it is no longer ours."""
-        self.ending.pop(key, None)
+        if (item := self.ending.pop(key, None)) is not None:
+            self.ending_size -= item.size
 
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""

@@ -4,6 +4,7 @@ It owns no process, no connection and no signal: the executor, the store and `re
 in one thread and returns at once, so that a heartbeat proves that the loop lives.
 """
 
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -12,11 +13,12 @@ from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
 from reproq.config import Config
-from reproq.executors import Executor
-from reproq.lifecycle import Key, Kind, Release, failure_of_kind
+from reproq.executors import Ended, Executor
+from reproq.lifecycle import Failure, Key, Kind, Release, failure_of_kind
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.requests import (
     Answer,
+    AskCancelled,
     AskWorkLeft,
     ClaimAnswer,
     ClaimRuns,
@@ -27,11 +29,14 @@ from reproq.store.requests import (
     Register,
     RenewAnswer,
     RenewLeases,
+    RescueAnswer,
     RescueRuns,
 )
 from reproq.store.thread import Store
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
+from reproq.worker.drain import Drain
+from reproq.worker.duty import Duty
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
@@ -39,9 +44,11 @@ from reproq.worker.tell import tell_claimed, tell_discarded, tell_end, tell_outp
 
 MAX_FINALIZE_BATCH: Final = 500
 MAX_ENDING: Final = 2000
-"""Ends that wait to be stored; above it nothing is claimed, so that an outage cannot fill the memory."""
-GIVE_UP_SECONDS: Final = 5.0
-"""How long a drained worker still tries to store its last ends when the database is away."""
+"""Ends that wait to be stored, and what they hold; above either nothing is claimed: no outage can fill the memory."""
+MAX_ENDING_BYTES: Final = 64 * 1024 * 1024
+CONTROL_SECONDS: Final = 1.0
+"""How often the database is asked whether a run that is under way is to be cancelled."""
+EXPIRED: Final = "no worker started the run before the moment by which it was to start"
 LONGEST_WAIT_SECONDS: Final = 3600.0
 
 
@@ -59,6 +66,7 @@ class Worker:
         burst: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         draw_token: Callable[[], int] = lambda: secrets.randbits(64) - 2**63,
+        draw_fraction: Callable[[], float] = random.random,
     ) -> None:
         self.selector: BaseSelector = DefaultSelector()
         self._config = config
@@ -69,11 +77,11 @@ class Worker:
         self._burst = burst
         self._monotonic = monotonic
         self._ledger = Ledger(config.max_releases)
-        self._presence = Presence(config, row, telemetry)
+        self._presence = Presence(config, row, telemetry, draw_fraction)
         self._intake = Intake(config, row, draw_token)
         self._storing: tuple[Finalisation, ...] = ()
-        self._drain_deadline: float | None = None
-        self._stopped_rest = False
+        self._control = Duty()
+        self._drain = Drain(config.kill_grace)
         store.start(self.selector)
         executor.start(self.selector)
 
@@ -82,11 +90,11 @@ class Worker:
     @property
     def finished(self) -> bool:
         """Whether a draining worker has nothing left to run, to store or to hear of, or has given up storing."""
-        if self._drain_deadline is None:
+        if not self._drain.under_way:
             return False
         if not self._ledger.unstored and not self._intake.claiming:
             return True
-        return self._monotonic() > self._drain_deadline + self._config.kill_grace + GIVE_UP_SECONDS
+        return self._drain.gives_up(self._monotonic())
 
     @property
     def left_behind(self) -> int:
@@ -94,10 +102,11 @@ class Worker:
         return self._ledger.unstored
 
     def drain(self, timeout_seconds: float | None = None) -> None:
-        """Stop claiming. Running runs have `timeout_seconds` (default: drain_timeout) to end, then are released."""
+        """Stop claiming, and release what has not started. What runs has `timeout_seconds` (default: drain_timeout)
+        to end: TERM comes a little before (kill_grace, a fifth of the time at most), KILL then, and it is released."""
         patience = self._config.drain_timeout if timeout_seconds is None else timeout_seconds
-        deadline = self._monotonic() + patience
-        self._drain_deadline = deadline if self._drain_deadline is None else min(deadline, self._drain_deadline)
+        self._drain.begin(self._monotonic(), patience)
+        self._executor.withdraw("the worker is draining")
         running, then = len(self._ledger.running), "a second signal stops them at once"
         self._telemetry.emit("worker.draining", running=running, timeout_seconds=patience, next=then)
 
@@ -149,16 +158,17 @@ class Worker:
             moments += self._intake.moments()
         if (deadline := self._executor.deadline()) is not None:
             moments.append(deadline)
-        if self._drain_deadline is not None:
-            given_up = self._drain_deadline + self._config.kill_grace + GIVE_UP_SECONDS
-            moments.append(given_up if self._stopped_rest else self._drain_deadline)
+        if self._ledger.running and self._control.asked_s is None:
+            moments.append(self._control.next_s)
+        if (drained := self._drain.moment()) is not None:
+            moments.append(drained)
         return moments
 
     def _room(self) -> int:
         """How many more runs may be claimed now."""
-        if self._drain_deadline is not None or not self._presence.registered or not self._executor.ready:
+        if self._drain.under_way or not self._presence.registered or not self._executor.ready:
             return 0
-        if len(self._ledger.ending) >= MAX_ENDING:
+        if len(self._ledger.ending) >= MAX_ENDING or self._ledger.ending_size >= MAX_ENDING_BYTES:
             return 0
         return self._row.concurrency - len(self._ledger.running)
 
@@ -167,8 +177,15 @@ class Worker:
     def _take_ended(self) -> None:
         for ended in self._executor.take_ended():
             tell_output(self._telemetry, ended)
+            self._learn_what_is_unknown(ended)
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
+
+    def _learn_what_is_unknown(self, ended: Ended) -> None:
+        claimed = self._ledger.running.get(ended.key)
+        match ended.outcome:
+            case Failure(kind=Kind.UNKNOWN_TASK) as unknown if claimed is not None and self._executor.imports_once:
+                self._intake.leave_alone(claimed.payload.task_path, unknown)
 
     # -- answers of the store -----------------------------------------------------------------------------------------
 
@@ -187,9 +204,13 @@ class Worker:
             case RenewLeases(held=held), RenewAnswer() as renewed:
                 self._presence.on_renewed(renewed, now)
                 self._on_renewed(held, renewed)
-            case RescueRuns(), list() as rescued:
-                self._presence.on_rescued(len(rescued), now)
-                for one in rescued:
+            case AskCancelled(), list() as cancelled:
+                self._control.asked_s = None
+                for key in cancelled:
+                    self._cancel(key)
+            case RescueRuns(), RescueAnswer() as answered:
+                self._presence.on_rescued(answered, now)
+                for one in answered.rescued:
                     tell_rescued(self._telemetry, one)
             case ListQueues(), list() as names:
                 self._intake.on_queues(names, now)
@@ -205,11 +226,17 @@ class Worker:
             self._intake.check_work_left(now)
 
     def _start(self, claimed: Claimed) -> None:
-        if self._drain_deadline is not None:
+        if claimed.expired:
+            self._ledger.settle(claimed, failure_of_kind(Kind.EXPIRED, EXPIRED))
+        elif self._drain.under_way:
             self._ledger.settle(claimed, Release("the worker is draining", started=False))
-            return
-        self._executor.submit(self._ledger.start(claimed), claimed.payload)
-        tell_claimed(self._telemetry, claimed)
+        elif (unknown := self._intake.unknown(claimed.payload.task_path)) is not None:
+            self._ledger.settle(claimed, unknown)
+        else:
+            if not self._ledger.running:
+                self._control.next_s = self._monotonic() + CONTROL_SECONDS
+            self._executor.submit(self._ledger.start(claimed), claimed.payload)
+            tell_claimed(self._telemetry, claimed)
 
     def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
         self._storing = ()
@@ -220,7 +247,7 @@ class Worker:
                 then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
                 self._telemetry.emit("run.return_refused", id=key[0], reason=answer.refused[key], next=then)
             elif key in answer.stored:
-                tell_end(self._telemetry, item)
+                tell_end(self._telemetry, item, answer.stored[key])
             else:
                 tell_discarded(self._telemetry, key[0], "its claim had passed to another")
 
@@ -233,28 +260,33 @@ class Worker:
                 self._executor.stop(key, Release("lease lost", started=True))
                 self._telemetry.emit("run.lease_lost", id=key[0], next="its child is killed, its outcome discarded")
             elif cancel:
-                why = failure_of_kind(Kind.CANCELLED, "cancelled while it ran")
-                self._executor.stop(key, why)
+                self._cancel(key)
+
+    def _cancel(self, key: Key) -> None:
+        """Somebody wants the run cancelled; it may have ended meanwhile, and then that is its end."""
+        self._executor.stop(key, failure_of_kind(Kind.CANCELLED, "cancelled by request while it ran, and stopped"))
 
     # -- what is due --------------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
         now = self._monotonic()
-        for request in self._presence.requests(now, self._ledger.held, self._drain_deadline is not None):
+        for request in self._presence.requests(now, self._ledger.held, self._drain.under_way):
             self._store.submit(request)
         if self._ledger.ending and not self._storing:
             self._storing = tuple(islice(self._ledger.ending.values(), MAX_FINALIZE_BATCH))
             self._store.submit(FinalizeRuns(self._storing))
+        if self._ledger.running and self._control.is_due(now):
+            self._control.ask(now, CONTROL_SECONDS)
+            self._store.submit(AskCancelled(tuple(self._ledger.running)))
         if (room := self._room()) > 0:
             for request in self._intake.requests(now, room):
                 self._store.submit(request)
 
     def _stop_what_outlasts_the_drain(self) -> None:
-        if self._drain_deadline is None or self._stopped_rest or self._monotonic() < self._drain_deadline:
+        if (grace_seconds := self._drain.grace_seconds(self._monotonic())) is None:
             return
-        self._stopped_rest = True
         for key in self._ledger.running:
-            self._executor.stop(key, Release("the worker was stopped before it ended", started=True))
+            self._executor.stop(key, Release("the worker was stopped before it ended", started=True), grace_seconds)
 
     def _tell_notices(self) -> None:
         for text in self._executor.take_notices():

@@ -1,15 +1,21 @@
 """The worker's standing with the database: registered, seen, its leases renewed, and allowed to rescue others' runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Key
 from reproq.store.claims import RESCUE_LIMIT
-from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request, RescueRuns
+from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request, RescueAnswer, RescueRuns
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.duty import Duty
+
+SPREAD_SECONDS: Final = 1.0
+"""Rescuers that wait for the same lease come within this time after its end, not all at once."""
+HELD_SECONDS: Final = 1.0
+"""When a lease that has ended could not be rescued, another worker does it, or the server was just started."""
 
 
 class Presence:
@@ -19,12 +25,15 @@ class Presence:
     So a rescue is asked only while no renewal is unanswered, and what was asked before an outage is void after it.
     """
 
-    def __init__(self, config: Config, row: WorkerRow, telemetry: Telemetry) -> None:
+    def __init__(
+        self, config: Config, row: WorkerRow, telemetry: Telemetry, draw_fraction: Callable[[], float]
+    ) -> None:
         self.registered = False
         self._has_begun = False
         self._config = config
         self._row = row
         self._telemetry = telemetry
+        self._draw_fraction = draw_fraction
         self._registration = Duty()
         self._renewals = Duty()
         self._rescues = Duty()
@@ -57,10 +66,12 @@ class Presence:
             self._renewals.ask(now, self._config.heartbeat)
             yield RenewLeases(self._row, held=held, lease_seconds=self._config.lease, draining=draining)
         if self._may_rescue and self._rescues.is_due(now):
-            self._rescues.next_s = now + self._config.lease / 3
-            if self._contact_since is not None and now - self._contact_since >= self._config.lease:
+            in_contact_s = 0.0 if self._contact_since is None else now - self._contact_since
+            if in_contact_s >= self._config.lease:
                 self._rescues.asked_s = now
                 yield RescueRuns(self._config.lease, patience_seconds=self._config.heartbeat)
+            else:
+                self._rescues.next_s = now + self._config.lease - in_contact_s
 
     def on_registered(self, installation: str | None, now: float) -> None:
         """The row is written, or another living worker bears the id. Raises ConfigurationError when that one stays."""
@@ -89,11 +100,16 @@ class Presence:
         if self.registered and not answer.registered:
             self.registered, self._registration.next_s = False, now
 
-    def on_rescued(self, count: int, now: float) -> None:
-        """The answer to a rescue came; a full batch means that there is more."""
+    def on_rescued(self, answer: RescueAnswer, now: float) -> None:
+        """A full batch means that there is more; else look again when the next lease ends. Living workers renew theirs
+        long before, so that this is seldom: a lease that is claimed meanwhile does not end before ours would."""
         self._rescues.asked_s = None
-        if count >= RESCUE_LIMIT:
+        if len(answer.rescued) >= RESCUE_LIMIT:
             self._rescues.next_s = now
+            return
+        soonest = self._config.lease if answer.soonest_seconds is None else answer.soonest_seconds
+        wait_seconds = HELD_SECONDS if soonest < 0 else min(soonest, self._config.lease)
+        self._rescues.next_s = now + wait_seconds + SPREAD_SECONDS * self._draw_fraction()
 
     def _tell_started(self, installation: str) -> None:
         self._telemetry.emit(

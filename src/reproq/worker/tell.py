@@ -1,14 +1,9 @@
 """What the loop tells of the ends of runs: one event each, saying what happened and what happens next."""
 
-from typing import Final
-
 from reproq.executors import Ended
 from reproq.lifecycle import Status
 from reproq.store.claims import Claimed, Finalisation, Rescued
 from reproq.telemetry.events import Telemetry
-
-MAX_OUTPUT_CHARS: Final = 2000
-"""How much of a run's output one log line shows."""
 
 
 def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
@@ -18,10 +13,12 @@ def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
     telemetry.emit("run.claimed", id=claim.run_id, task=payload.task_path, attempt=claim.attempt, waited_seconds=waited)
 
 
-def tell_end(telemetry: Telemetry, item: Finalisation) -> None:
-    """An end that is stored."""
+def tell_end(telemetry: Telemetry, item: Finalisation, status: Status) -> None:
+    """An end that is stored; `status` is what the run became, which a request to cancel it may have changed."""
     verdict, error = item.verdict, item.verdict.error
-    match verdict.status:
+    match status:
+        case Status.CANCELLED:
+            telemetry.emit("run.cancelled", id=item.run_id)
         case Status.SUCCESSFUL:
             elapsed = None if item.started_s is None or item.ended_s is None else item.ended_s - item.started_s
             telemetry.emit("run.succeeded", id=item.run_id, seconds=elapsed)
@@ -31,14 +28,14 @@ def tell_end(telemetry: Telemetry, item: Finalisation) -> None:
             wait = verdict.delay_seconds
             telemetry.emit("run.retried", id=item.run_id, kind=error.kind, error=error.message, retry_in_seconds=wait)
         case _ if error:
-            telemetry.emit("run.failed", id=item.run_id, status=verdict.status, kind=error.kind, error=error.message)
+            telemetry.emit("run.failed", id=item.run_id, status=status, kind=error.kind, error=error.message)
 
 
 def tell_output(telemetry: Telemetry, ended: Ended) -> None:
-    """What an attempt printed; the end of it, when there was much."""
+    """That an attempt printed something, which is stored with its end."""
     if ended.output.bytes_total:
-        text = ended.output.last_text[-MAX_OUTPUT_CHARS:]
-        telemetry.emit("run.printed", id=ended.key[0], bytes=ended.output.bytes_total, text=text)
+        run_id = ended.key[0]
+        telemetry.emit("run.printed", id=run_id, bytes=ended.output.bytes_total, see=f"reproq runs logs {run_id}")
 
 
 def tell_discarded(telemetry: Telemetry, run_id: int, reason: str) -> None:
@@ -55,6 +52,6 @@ def tell_rescued(telemetry: Telemetry, one: Rescued) -> None:
         attempt=one.claim.attempt,
         of=one.claim.max_attempts,
         lost_by=one.worker_id,
-        becomes=one.verdict.status,
+        becomes=one.becomes,
         retry_in_seconds=one.verdict.delay_seconds,
     )

@@ -45,9 +45,10 @@ class RunActions(admin.ModelAdmin):
     def retry_runs(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._act(request, queryset, interventions.retry, "Retried", "READY again", "not FAILED")
 
-    @admin.action(description="Cancel: runs that have not started never will", permissions=["cancel"])
+    @admin.action(description="Cancel: what has not started never will, what runs is stopped", permissions=["cancel"])
     def cancel_runs(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._act(request, queryset, interventions.cancel, "Cancelled", "CANCELLED", "started or finished already")
+        became = "cancelled, or about to be stopped by their workers"
+        self._act(request, queryset, cancel_all, "Cancelled", became, "finished already")
 
     for one in (replay_runs, retry_runs, cancel_runs):
         one.locations = EVERYWHERE  # type: ignore[attr-defined]
@@ -86,6 +87,11 @@ class RunActions(admin.ModelAdmin):
     def _log(self, request: HttpRequest, run_ids: list[int], verb: str) -> None:
         runs = self.model._base_manager.using(self.alias).filter(pk__in=run_ids).only("id", "task_path")
         LogEntry.objects.log_actions(request.user.pk, list(runs), CHANGE, f"{verb}.")
+
+
+def cancel_all(cursor: Cursor, run_ids: list[int]) -> list[int]:
+    """Cancel each run, or ask its worker to; the ids of those that had not finished."""
+    return list(interventions.cancel(cursor, run_ids))
 
 
 def replay_all(cursor: Cursor, run_ids: list[int]) -> list[int]:

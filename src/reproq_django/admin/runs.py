@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast, Left
 from django.http import HttpRequest
@@ -19,16 +20,18 @@ from reproq_django.admin.database import OneDatabase
 from reproq_django.admin.filters import ErrorKindFilter, QueueFilter, StatusFilter
 from reproq_django.admin.render import MAX_BLOCK, MAX_LINE, block, document, line
 from reproq_django.admin.run_list import RunList
+from reproq_django.models import RunLog
 
 MAX_ERRORS = 25
 DOCUMENTS = ("args", "kwargs", "return_value")
 SECTIONS = (
     (None, {"fields": ("task", "result_id", "status", "waiting", "queue", "priority", "tasks_alias_of", "replays")}),
     ("Spec", {"fields": ("args_text", "kwargs_text", "spec_hash")}),
-    ("Outcome", {"fields": ("return_text", "errors_text")}),
+    ("Outcome", {"fields": ("return_text", "errors_text", "printed")}),
     ("Attempts", {"fields": ("attempts", "failures", "max_attempts", "releases", "backoff", "timeout_seconds")}),
     ("Workers", {"fields": ("workers", "held_by", "claimed_at", "lease_expires_at", "cancel_requested_at")}),
-    ("Times", {"fields": ("enqueued_at", "run_after", "due_at", "started_at", "last_attempted_at", "finished_at")}),
+    ("Due", {"fields": ("enqueued_at", "run_after", "due_at", "expires_at")}),
+    ("Times", {"fields": ("started_at", "last_attempted_at", "finished_at")}),
 )  # fmt: skip
 
 
@@ -98,8 +101,11 @@ class TaskRunAdmin(RunActions, OneDatabase):
         return super().has_delete_permission(request, obj) and (obj is None or Status(obj.status).is_finished)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """A run that was retried meanwhile stays."""
-        self.every_run().filter(pk=obj.pk, finished_at__isnull=False).delete()
+        """A run that was retried meanwhile stays; what one printed goes with it."""
+        with transaction.atomic(using=self.alias):
+            deleted, _ = self.every_run().filter(pk=obj.pk, finished_at__isnull=False).delete()
+            if deleted:
+                RunLog._base_manager.using(self.alias).filter(run_id=obj.pk).delete()
 
     # -- columns of the list
 
@@ -151,6 +157,13 @@ class TaskRunAdmin(RunActions, OneDatabase):
         parts = [f"{entry.get(key)}" for key in ("kind", "exception_class", "message") if entry.get(key)]
         place = f"attempt {entry.get('attempt')}, worker {entry.get('worker_id')}, at {entry.get('at')}"
         return line(f"{number}. {place}: {' · '.join(parts)}", 2000), block(f"{entry.get('traceback') or ''}")
+
+    @admin.display(description="printed")
+    def printed(self, run: Any) -> SafeString | str:
+        logs = RunLog._base_manager.using(self.alias).filter(run_id=run.pk).order_by("-attempt")[:MAX_ERRORS]
+        parts = [(log, f"{log.head}\n…\n{log.tail}" if log.tail else log.head) for log in logs]
+        one = "<div>attempt {}, {} bytes{}</div>"
+        return format_html_join("", one, ((log.attempt, log.bytes_total, block(text)) for log, text in parts)) or "-"
 
     @admin.display(description="workers")
     def workers(self, run: Any) -> str:

@@ -26,6 +26,7 @@ FAILED: Final = 1
 @click.option("--priority", type=click.IntRange(-100, 100), help="Another priority; higher first.")
 @click.option("--in", "delay", metavar="DURATION", help="Not before this time has passed, such as 5m.")
 @click.option("--at", "moment", metavar="ISO", help="Not before this moment, such as 2030-01-01T12:00:00+01:00.")
+@click.option("--expires-in", metavar="DURATION", help="Never start it when it is overdue for longer than this.")
 @click.option("--wait", metavar="DURATION", help="Wait this long for the end; exit with 1 when it failed.")
 @click.option("--settings", metavar="MODULE", help="Django's settings module.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -61,7 +62,15 @@ def _parsed(name: str, text: str, wanted: type) -> Any:
     return value
 
 
-def _task(path: str, *, queue_name: str | None, priority: int | None, delay: str | None, moment: str | None) -> "Task":
+def _task(
+    path: str,
+    *,
+    queue_name: str | None,
+    priority: int | None,
+    delay: str | None,
+    moment: str | None,
+    expires_in: str | None,
+) -> "Task":
     from reproq_django.resolve import find_task
 
     if delay is not None and moment is not None:
@@ -70,7 +79,10 @@ def _task(path: str, *, queue_name: str | None, priority: int | None, delay: str
     if delay is not None:
         run_after = timedelta(seconds=seconds_of("--in", delay))
     task: Task = find_task(path, {}, "(to be enqueued)").using(
-        queue_name=queue_name, priority=priority, run_after=run_after
+        queue_name=queue_name,
+        priority=priority,
+        run_after=run_after,
+        expires_in=None if expires_in is None else seconds_of("--expires-in", expires_in),
     )
     return task
 

@@ -94,6 +94,7 @@ class Migration(migrations.Migration):
                 ("queue_name", models.TextField(db_default="default")),
                 ("priority", models.SmallIntegerField(db_default=0)),
                 ("run_after", models.DateTimeField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
                 ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 (
                     "status",
@@ -136,7 +137,7 @@ class Migration(migrations.Migration):
                 "permissions": (
                     ("replay_taskrun", "Can replay run"),
                     ("retry_taskrun", "Can retry failed run"),
-                    ("cancel_taskrun", "Can cancel run that has not started"),
+                    ("cancel_taskrun", "Can cancel run"),
                 ),
                 "db_table": "task_runs",
                 "ordering": ("-id",),
@@ -253,6 +254,16 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         name="task_runs_times_readable",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("expires_at__isnull", True),
+                            models.Q(
+                                ("expires_at__gt", models.F("enqueued_at")), ("expires_at__lte", READABLE_TIMES[1])
+                            ),
+                            _connector="OR",
+                        ),
+                        name="task_runs_expires_after_enqueue",
                     ),
                 ],
             },

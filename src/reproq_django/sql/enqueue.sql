@@ -11,17 +11,18 @@ CREATE OR REPLACE FUNCTION reproq_enqueue(
     max_attempts integer DEFAULT 3,
     timeout_seconds double precision DEFAULT NULL,
     backend text DEFAULT 'default',
+    expires_at timestamptz DEFAULT NULL,
     now timestamptz DEFAULT NULL
 )
 RETURNS bigint
 LANGUAGE sql
 BEGIN ATOMIC
     INSERT INTO task_runs (
-        backend, task_path, args, kwargs, queue_name, priority, run_after, max_attempts, timeout_seconds, enqueued_at,
-        due_at
+        backend, task_path, args, kwargs, queue_name, priority, run_after, max_attempts, timeout_seconds, expires_at,
+        enqueued_at, due_at
     )
     SELECT
-        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, coalesce($10, statement_timestamp()),
-        coalesce($6, $10, statement_timestamp())
+        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, $10,
+        coalesce($11, statement_timestamp()), coalesce($6, $11, statement_timestamp())
     RETURNING id;
 END;

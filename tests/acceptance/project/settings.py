@@ -1,4 +1,4 @@
-"""A small project, as a user has one. A broken variant is chosen by PROJECT_FLAW."""
+"""A small project, as a user has one. A broken variant is chosen by PROJECT_FLAW, DEBUG by PROJECT_DEBUG."""
 
 import os
 
@@ -8,3 +8,4 @@ from tests.settings import INSTALLED_APPS as _APPS
 INSTALLED_APPS = [*_APPS, "tests.acceptance.project"]
 if os.environ.get("PROJECT_FLAW"):
     INSTALLED_APPS.append("tests.acceptance.flawed")
+DEBUG = bool(os.environ.get("PROJECT_DEBUG"))

@@ -1,6 +1,8 @@
 """Tasks that end in every way."""
 
+import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -69,3 +71,59 @@ def return_and_count(folder: str, what: str) -> object:
         "large": "x" * (10 * 1024 * 1024),
     }
     return values[what]
+
+
+@task
+@options(max_attempts=2, backoff=0.05)
+def kill_worker() -> None:
+    """Poison: takes its worker (the parent of the template) along, every time."""
+    with open(f"/proc/{os.getppid()}/stat") as file:
+        worker = int(file.read().rpartition(") ")[2].split()[1])
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(60)
+
+
+@task
+@options(max_attempts=2, backoff=0.05)
+def ignore_term(seconds: float) -> str:
+    """Does not let itself be stopped by TERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("deaf", flush=True)
+    time.sleep(seconds)
+    return "slept"
+
+
+@task
+@options(expires_in="1s")
+def must_start_soon() -> str:
+    return "started"
+
+
+@task
+def say(words: str) -> None:
+    """Prints, logs, and writes as C code does."""
+    print(words)
+    logging.getLogger("shop").warning("logged: %s", words)
+    os.write(2, b"raw \xff\0 \x1b[31m bytes\n")
+
+
+@task
+def flood(megabytes: int) -> str:
+    block = b"x" * (1 << 20)
+    os.write(1, b"first line\n")
+    for _ in range(megabytes):
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(1, rest) :]
+    os.write(1, b"\nlast line\n")
+    return "flooded"
+
+
+@task
+def queries_kept(count: int) -> list[int]:
+    """How many queries Django remembers before and after some."""
+    before = len(connection.queries)
+    with connection.cursor() as cursor:
+        for _ in range(count):
+            cursor.execute("SELECT 1")
+    return [before, len(connection.queries)]

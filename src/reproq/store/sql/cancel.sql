@@ -1,14 +1,21 @@
--- Each run of the batch that has not started is CANCELLED, with the reason as its newest error; no other is changed.
-UPDATE task_runs
+-- Each unfinished run of the batch is CANCELLED with the reason as its newest error, or, where it runs, asked to be.
+UPDATE task_runs AS run
 SET
-    status = 'CANCELLED',
-    finished_at = coalesce(%(now)s::timestamptz, now()),
-    waiting_reason = NULL,
-    errors = errors || (
-        %(error)s::jsonb
-        || jsonb_build_object(
-            'attempt', attempts, 'worker_id', NULL::text, 'at', coalesce(%(now)s::timestamptz, now())
-        )
+    (status, finished_at, cancel_requested_at, waiting_reason, errors) = (
+        SELECT
+            CASE WHEN run.status = 'RUNNING' THEN run.status ELSE 'CANCELLED' END,
+            CASE WHEN run.status <> 'RUNNING' THEN clock.moment END,
+            coalesce(run.cancel_requested_at, clock.moment),
+            NULL,
+            CASE
+                WHEN run.status = 'RUNNING' THEN run.errors
+                ELSE run.errors || (
+                    %(error)s::jsonb || jsonb_build_object(
+                        'attempt', run.attempts, 'worker_id', NULL::text, 'at', clock.moment
+                    )
+                )
+            END
+        FROM (SELECT coalesce(%(now)s::timestamptz, now()) AS moment) AS clock
     )
-WHERE id = ANY(%(ids)s::bigint[]) AND status IN ('WAITING', 'SCHEDULED', 'READY')
-RETURNING id
+WHERE run.id = ANY(%(ids)s::bigint[]) AND run.status IN ('WAITING', 'SCHEDULED', 'READY', 'RUNNING')
+RETURNING run.id, run.status

@@ -17,7 +17,14 @@ WHERE
         CROSS JOIN LATERAL (
             SELECT run.id, run.priority, run.due_at
             FROM task_runs AS run
-            WHERE run.status = 'READY' AND run.queue_name = queue.name
+            WHERE
+                run.status = 'READY'
+                AND run.queue_name = queue.name
+                AND NOT (
+                    run.task_path = ANY(%(unknown_paths)s::text[])
+                    AND run.due_at > coalesce(%(now)s::timestamptz, now())
+                        - %(others_first_seconds)s::float8 * interval '1 second'
+                )
             ORDER BY run.priority DESC, run.due_at, run.id
             LIMIT %(limit)s::int
             FOR UPDATE SKIP LOCKED
@@ -31,4 +38,5 @@ RETURNING
         THEN coalesce(extract(epoch FROM claimed_at - (errors -> -1 ->> 'first_at')::timestamptz)::float8, 0)
         ELSE 0 END,
     backend, task_path, args::text, kwargs::text, queue_name, priority, run_after, enqueued_at, started_at,
-    last_attempted_at, worker_ids, errors::text, timeout_seconds, due_at, claimed_at
+    last_attempted_at, worker_ids, errors::text, timeout_seconds, due_at, claimed_at,
+    expires_at IS NOT NULL AND started_at IS NULL AND expires_at <= claimed_at

@@ -1,4 +1,5 @@
--- Each claim of the batch ends as its verdict says, if and only if its token still holds; nobody else leaves RUNNING.
+-- Each claim of the batch ends as its verdict says (where that means another attempt, unless its run is to be cancelled)
+-- if and only if its token still holds; nobody else leaves RUNNING.
 UPDATE task_runs AS run
 SET
     (
@@ -6,9 +7,15 @@ SET
         started_at, last_attempted_at, finished_at, waiting_reason
     ) = (
         SELECT
-            verdict.status,
+            CASE WHEN verdict.is_cancelled THEN 'CANCELLED' ELSE verdict.status END,
             verdict.return_value,
             CASE
+                WHEN verdict.is_cancelled
+                    THEN run.errors || coalesce(verdict.error, '[]'::jsonb) || (
+                        %(cancelled)s::jsonb || jsonb_build_object(
+                            'attempt', run.attempts, 'worker_id', run.worker_id, 'at', verdict.ended_at
+                        )
+                    )
                 WHEN verdict.error IS NULL THEN run.errors
                 WHEN verdict.error ->> 'kind' <> 'unknown_task' THEN run.errors || verdict.error
                 WHEN run.errors -> -1 ->> 'kind' = 'unknown_task'
@@ -32,8 +39,11 @@ SET
                 WHEN verdict.undo_attempt THEN run.last_attempted_at
                 ELSE coalesce(verdict.started_at, run.claimed_at)
             END,
-            CASE WHEN verdict.status IN ('SUCCESSFUL', 'FAILED', 'CANCELLED') THEN verdict.ended_at END,
-            verdict.waiting_reason
+            CASE
+                WHEN verdict.is_cancelled OR verdict.status IN ('SUCCESSFUL', 'FAILED', 'CANCELLED')
+                    THEN verdict.ended_at
+            END,
+            CASE WHEN NOT verdict.is_cancelled THEN verdict.waiting_reason END
         FROM
             (SELECT coalesce(%(now)s::timestamptz, now()) AS moment) AS clock,
             LATERAL (SELECT array_position(%(ids)s::bigint[], run.id) AS i OFFSET 0) AS place,
@@ -45,6 +55,8 @@ SET
             LATERAL (
                 SELECT
                     (%(statuses)s::text[])[place.i] AS status,
+                    run.cancel_requested_at IS NOT NULL
+                        AND (%(statuses)s::text[])[place.i] IN ('READY', 'SCHEDULED') AS is_cancelled,
                     (%(return_values)s::text[])[place.i]::json AS return_value,
                     CASE
                         WHEN (%(errors)s::text[])[place.i] IS NOT NULL
@@ -70,4 +82,4 @@ WHERE
     run.id = ANY(%(ids)s::bigint[])
     AND run.status = 'RUNNING'
     AND run.claim_token = (%(tokens)s::bigint[])[array_position(%(ids)s::bigint[], run.id)]
-RETURNING run.id
+RETURNING run.id, run.status
