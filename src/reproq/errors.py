@@ -3,6 +3,11 @@
 A path written into `task_runs.errors` is a contract: the classes under "kinds" never move and are never renamed.
 """
 
+from typing import Final
+
+MIGRATE: Final = "python manage.py migrate (with --database ALIAS where the backend names one)"
+"""The remedy of `NotMigrated`."""
+
 
 class ReproqError(Exception):
     """Base of every error that Reproq raises on purpose. Its text names thing, value, bound and remedy."""

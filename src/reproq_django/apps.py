@@ -1,6 +1,7 @@
 """The Django application."""
 
 from django.apps import AppConfig
+from django.core import checks
 
 
 class ReproqConfig(AppConfig):
@@ -12,3 +13,9 @@ class ReproqConfig(AppConfig):
     def ready(self) -> None:
         """Django registers the checks of TASKS when its tasks are imported, which `manage.py check` does not do."""
         import django.tasks  # noqa: F401
+
+        from reproq_django import database_checks
+
+        checks.register(database_checks.check_routing)
+        checks.register(database_checks.check_sharing)
+        checks.register(database_checks.check_tables, checks.Tags.database)

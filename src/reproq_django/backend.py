@@ -115,5 +115,5 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
                 raise
             raise NotMigrated(
                 f"the database alias {alias!r} lacks what this version of Reproq needs ({error}); "
-                f"run: python manage.py migrate --database {alias}"
+                f"run: python manage.py migrate reproq_django --database {alias}"
             ) from error

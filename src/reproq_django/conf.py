@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from reproq.config import KNOBS, Source
 
 BACKEND: Final = "reproq_django.backend.ReproqBackend"
+APP: Final = "reproq_django"
 DEFAULT_DATABASE: Final = "default"
 OWN_KEYS: Final = ("database", "task_aliases", "backoff")
 """What OPTIONS may hold besides the engine's knobs."""
@@ -33,6 +34,11 @@ def backend_aliases() -> list[str]:
 def is_alias(backend: str) -> bool:
     """Whether `TASKS` has this alias, whosever backend it is."""
     return backend in _tasks()
+
+
+def first_backend() -> str:
+    """The `TASKS` alias that stands for all where nobody chose: the first that is ours, `default` when none is."""
+    return next(iter(backend_aliases()), "default")
 
 
 def database_aliases() -> set[str]:

@@ -53,9 +53,7 @@ def _read(backend: str, module: str) -> Project:
     from reproq_django import conf
 
     try:
-        if not conf.is_alias(backend):  # the default database would be taken in silence
-            ours = ", ".join(map(repr, conf.backend_aliases())) or "none"
-            raise ConfigurationError(f"TASKS has no backend {backend!r} (those of Reproq: {ours}); choose by --backend")
+        _refuse_what_is_not_ours(backend)
         source = conf.options_source(backend)
         database = conf.database_alias(backend)
         dsn = database_address(database)
@@ -64,6 +62,18 @@ def _read(backend: str, module: str) -> Project:
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
     return Project(source, dsn, SETUP, MODULE, (_root_of(module),))
+
+
+def _refuse_what_is_not_ours(backend: str) -> None:
+    """Another backend's alias, or none, would mean the default database in silence."""
+    from reproq_django import conf
+
+    ours = conf.backend_aliases()
+    if backend in ours or (conf.is_alias(backend) and not ours):  # no backend is ours under test settings, say
+        return
+    found = "has no backend" if not conf.is_alias(backend) else "has another kind of backend as"
+    names = ", ".join(map(repr, ours)) or "none"
+    raise ConfigurationError(f"TASKS {found} {backend!r} (those of Reproq: {names}); choose by --backend")
 
 
 def _root_of(settings_module: str) -> str:

@@ -14,6 +14,7 @@ from reproq.store import claims
 from tests.django.admin_site import run, staff  # noqa: F401 - fixtures
 
 OURS = "reproq_django.backend.ReproqBackend"
+ROUTERS = ["reproq_django.routers.ReproqRouter"]
 
 Outcome = Success | Failure
 
@@ -76,6 +77,32 @@ def second(db: str, server: Any) -> Iterator[str]:
     with alias_of("second", dict(connections["default"].settings_dict) | {"NAME": name}) as alias:
         yield alias
     server.drop(address)
+
+
+def backend_on(database: str) -> dict[str, Any]:
+    """An entry of TASKS whose runs are in one database."""
+    return {"BACKEND": OURS, "OPTIONS": {"DATABASE": database}}
+
+
+@pytest.fixture
+def apart(second: str) -> Iterator[str]:
+    """The database of the only backend; `default` holds none of our tables."""
+    from django.core.management import call_command
+    from django.test import override_settings
+
+    call_command("migrate", "reproq_django", "zero", verbosity=0)
+    with override_settings(TASKS={"default": backend_on(second)}, DATABASE_ROUTERS=ROUTERS):
+        yield second
+
+
+@pytest.fixture
+def both(second: str) -> Iterator[str]:
+    """The database of the backend `reports`; that of the backend `default` is `default`."""
+    from django.test import override_settings
+
+    settings = {"default": backend_on("default"), "reports": backend_on(second)}
+    with override_settings(TASKS=settings, DATABASE_ROUTERS=ROUTERS):
+        yield second
 
 
 @pytest.fixture

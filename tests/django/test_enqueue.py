@@ -229,7 +229,7 @@ def test_a_routers_replica_is_never_used(second, count_runs):
 
 def test_a_database_that_is_not_migrated_says_which_command_to_run(pg):
     pg.execute("DROP TABLE task_runs CASCADE")
-    with pytest.raises(NotMigrated, match=r"manage\.py migrate --database default"):
+    with pytest.raises(NotMigrated, match=r"manage\.py migrate reproq_django --database default"):
         tasks.add.enqueue(1)
 
 

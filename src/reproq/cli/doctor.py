@@ -14,7 +14,7 @@ from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import concurrency_of, configure, database_options
 from reproq.cli.show import as_json_text, console
 from reproq.config import Config
-from reproq.errors import DatabaseUnavailable, NotMigrated
+from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
 from reproq.store.db import Database, address, opened
 from reproq.store.server import ServerFacts, listen_works, server_facts
 from reproq.store.workers import installation
@@ -105,4 +105,4 @@ def migrated(database: Database) -> Finding:
         with database.transaction() as cursor:
             return Finding("migrations", True, f"installation {installation(cursor)}")
     except NotMigrated as error:
-        return Finding("migrations", False, str(error), "python manage.py migrate")
+        return Finding("migrations", False, str(error), MIGRATE)

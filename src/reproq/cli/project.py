@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from reproq.config import KNOBS, Config, Source, duration, from_environment, load
-from reproq.errors import ConfigurationError
+from reproq.errors import ConfigurationError, NotMigrated
 from reproq.store.db import address, opened
 from reproq.store.workers import installation
 
@@ -123,12 +123,19 @@ def _file() -> Source:
 
 def _refuse_two_databases(given: str, of_project: str) -> None:
     """Two addresses may lead to one database; what tells is the uuid drawn when its tables were made."""
-    found = []
-    for dsn in (given, of_project):
-        with opened(dsn, "reproq") as database, database.transaction() as cursor:
-            found.append(installation(cursor))
+    found = [_installation_at(dsn) for dsn in (given, of_project)]
     if found[0] != found[1]:
         raise ConfigurationError(
-            f"--dsn or DATABASE_URL leads to {address(given)} (installation {found[0]}), but the Django project uses "
-            f"{address(of_project)} (installation {found[1]}); remove one of them or make them the same database"
+            f"--dsn or DATABASE_URL leads to {address(given)} ({found[0]}), but the Django project uses "
+            f"{address(of_project)} ({found[1]}) for this backend; remove one of them or make them the same database. "
+            "Where DATABASE_URL is meant for another database of the project, set REPROQ_DSN to this backend's: it wins"
         )
+
+
+def _installation_at(dsn: str) -> str:
+    with opened(dsn, "reproq") as database:
+        try:
+            with database.transaction() as cursor:
+                return f"installation {installation(cursor)}"
+        except NotMigrated:  # a project's other database, say
+            return "not migrated"

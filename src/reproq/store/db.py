@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo, errors
 
-from reproq.errors import ConfigurationError, DatabaseUnavailable, NotMigrated
+from reproq.errors import MIGRATE, ConfigurationError, DatabaseUnavailable, NotMigrated
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -120,7 +120,7 @@ class Database:
         except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
             raise NotMigrated(
                 f"the database {address(self.dsn)} lacks what this version of Reproq needs "
-                f"({error.diag.message_primary}); run: python manage.py migrate"
+                f"({error.diag.message_primary}); run: {MIGRATE}"
             ) from error
         finally:
             if connection.closed or connection.broken:

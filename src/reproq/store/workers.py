@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from reproq.errors import NotMigrated
+from reproq.errors import MIGRATE, NotMigrated
 from reproq.store.statements import Cursor, fetch_one, statement
 
 SCHEMA_VERSION: Final = 1
@@ -58,7 +58,6 @@ def installation(cursor: Cursor) -> str:
     if row is None or row[1] < SCHEMA_VERSION:
         found = "none" if row is None else row[1]
         raise NotMigrated(
-            f"the tables are of schema version {found}, this Reproq needs {SCHEMA_VERSION}; "
-            "run: python manage.py migrate"
+            f"the tables are of schema version {found}, this Reproq needs {SCHEMA_VERSION}; run: {MIGRATE}"
         )
     return str(row[0])

@@ -17,6 +17,7 @@ from reproq.errors import RunNotFound
 from reproq.replay import replay
 from reproq.store import interventions
 from reproq.store.statements import Cursor
+from reproq_django import conf
 
 MAX_ACTED: Final = 1_000
 EVERYWHERE: Final = list(getattr(options, "ActionLocation", ()))  # from Django 6.1 on, a run's own page has actions too
@@ -86,7 +87,8 @@ class RunActions(admin.ModelAdmin):
 
     def _log(self, request: HttpRequest, run_ids: list[int], verb: str) -> None:
         runs = self.model._base_manager.using(self.alias).filter(pk__in=run_ids).only("id", "task_path")
-        LogEntry.objects.log_actions(request.user.pk, list(runs), CHANGE, f"{verb}.")
+        where = f" in the database {self.alias}" if len(conf.database_aliases()) > 1 else ""  # ids are counted in each
+        LogEntry.objects.log_actions(request.user.pk, list(runs), CHANGE, f"{verb}{where}.")
 
 
 def cancel_all(cursor: Cursor, run_ids: list[int]) -> list[int]:

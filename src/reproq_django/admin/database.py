@@ -10,10 +10,7 @@ from reproq_django import conf
 
 
 class OneDatabase(admin.ModelAdmin):
-    """A page on the tables of one `TASKS` alias.
-
-    For a further database, register a subclass with another `backend` on an AdminSite of its own.
-    """
+    """A page on the tables of one `TASKS` alias. `site_of` makes the pages of a further one."""
 
     backend: str | None = None  # a TASKS alias; None takes the first one that is ours
     show_facets = admin.ShowFacets.NEVER  # each facet would count rows
@@ -22,7 +19,7 @@ class OneDatabase(admin.ModelAdmin):
     @property
     def tasks_alias(self) -> str:
         """The `TASKS` alias whose tables are shown."""
-        return self.backend or next(iter(conf.backend_aliases()), "default")
+        return self.backend or conf.first_backend()
 
     @property
     def alias(self) -> str:

@@ -28,6 +28,7 @@ FAILED: Final = 1
 @click.option("--at", "moment", metavar="ISO", help="Not before this moment, such as 2030-01-01T12:00:00+01:00.")
 @click.option("--expires-in", metavar="DURATION", help="Never start it when it is overdue for longer than this.")
 @click.option("--wait", metavar="DURATION", help="Wait this long for the end; exit with 1 when it failed.")
+@click.option("--backend", metavar="ALIAS", help="Another TASKS alias than the task's own.")
 @click.option("--settings", metavar="MODULE", help="Django's settings module.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def enqueue(
@@ -65,13 +66,20 @@ def _parsed(name: str, text: str, wanted: type) -> Any:
 def _task(
     path: str,
     *,
+    backend: str | None,
     queue_name: str | None,
     priority: int | None,
     delay: str | None,
     moment: str | None,
     expires_in: str | None,
 ) -> "Task":
+    from django.conf import settings
+
     from reproq_django.resolve import find_task
+
+    if backend is not None and backend not in settings.TASKS:
+        aliases = ", ".join(map(repr, settings.TASKS))
+        raise click.UsageError(f"--backend = {backend!r} is none of the aliases of TASKS ({aliases})")
 
     if delay is not None and moment is not None:
         raise click.UsageError("give either --in or --at")
@@ -79,6 +87,7 @@ def _task(
     if delay is not None:
         run_after = timedelta(seconds=seconds_of("--in", delay))
     task: Task = find_task(path, {}, "(to be enqueued)").using(
+        backend=backend,
         queue_name=queue_name,
         priority=priority,
         run_after=run_after,
