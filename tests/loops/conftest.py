@@ -65,6 +65,8 @@ class HandExecutor:
     def submit(self, key: Key, payload: Payload) -> None:
         self.payloads[key] = payload
 
+    def reap_adopted(self) -> None: ...
+
     def stop(self, key: Key, outcome: Outcome) -> None:
         self.stopped[key] = outcome
 

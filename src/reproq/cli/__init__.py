@@ -13,6 +13,7 @@ import click
 
 from reproq import __version__
 from reproq.errors import ConfigurationError, ReproqError, RunNotFound
+from reproq.service import settle_inherited_signals
 
 OWN_COMMANDS: Final = {
     "config": "reproq.cli.config:config",
@@ -61,6 +62,7 @@ def main(arguments: list[str] | None = None, prog_name: str = "reproq") -> None:
 
 def run(arguments: list[str] | None = None, prog_name: str = "reproq") -> int:
     """Run a command; returns 0 done, 1 failed, 2 usage, 3 a check found something, 4 not found."""
+    settle_inherited_signals()
     try:
         result: Any = reproq.main(args=arguments, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Abort:

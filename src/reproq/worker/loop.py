@@ -112,6 +112,10 @@ class Worker:
         self._stop_what_outlasts_the_drain()
         self._ask()
 
+    def reap_adopted(self) -> None:
+        """Some child of this process has ended: if the kernel handed it to us, reap it."""
+        self._executor.reap_adopted()
+
     def close(self) -> None:
         """Kill what still runs and give it back, take the worker's row away, and end the store. To be called once.
 
