@@ -32,6 +32,7 @@ from reproq.store.requests import (
 from reproq.store.thread import Store
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
+from reproq.worker.figures import Figures
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
@@ -68,6 +69,7 @@ class Worker:
         self._telemetry = telemetry
         self._burst = burst
         self._monotonic = monotonic
+        self._figures = Figures(telemetry)
         self._ledger = Ledger(config.max_releases)
         self._presence = Presence(config, row, telemetry)
         self._intake = Intake(config, row, draw_token)
@@ -169,7 +171,9 @@ class Worker:
     # -- what ended ---------------------------------------------------------------------------------------------------
 
     def _take_ended(self) -> None:
-        for ended in self._executor.take_ended():
+        batch = self._executor.take_ended()
+        self._figures.ended(batch)
+        for ended in batch:
             tell_output(self._telemetry, ended)
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
@@ -203,6 +207,7 @@ class Worker:
                     self.drain()
 
     def _on_claimed(self, answer: ClaimAnswer, now: float) -> None:
+        self._figures.claimed(answer)
         for claimed in answer.claimed:
             self._start(claimed)
         if self._burst and not answer.claimed and not self._ledger.unstored:
