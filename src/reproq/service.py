@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from selectors import EVENT_READ, BaseSelector
 from types import FrameType
-from typing import TYPE_CHECKING, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
 if TYPE_CHECKING:
     from reproq.worker.loop import Worker  # every command comes through here early, and most need no worker
@@ -57,20 +57,26 @@ def serve(worker: "Worker", each_step: Callable[[], None] = lambda: None) -> int
 
 
 @contextmanager
-def noted(*numbers: signal.Signals) -> Iterator[list[int]]:
+def noted(*numbers: signal.Signals, bears: int | None = None) -> Iterator[list[int]]:
     """The signals among `numbers` that were received so far. A handler only notes its signal, so that none ever finds
-    half-changed state; whoever loops looks at the list between two steps."""
+    half-changed state; whoever loops looks at the list between two steps. After `bears` of them, they act as before."""
     received: list[int] = []
+    before: dict[signal.Signals, Any] = {}
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        if len(received) == bears:
+            restore()
 
-    before = {number: signal.signal(number, on_signal) for number in numbers}
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before |= {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from reproq.service import settle_inherited_signals
 OWN_COMMANDS: Final = {
     "config": "reproq.cli.config:config",
     "doctor": "reproq.cli.doctor:doctor",
+    "loadgen": "reproq.loadtest.loadgen:loadgen",
     "replay": "reproq.cli.replay:replay",
     "runs": "reproq.cli.runs:runs",
     "status": "reproq.cli.status:status",
