@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -97,6 +98,18 @@ def test_another_kind_of_database_is_refused(dsn: str, dsn_of_another: str) -> N
     result = reproq(dsn, "loadgen", "--dsn", dsn_of_another, check=False)
     assert result.returncode == 2
     assert "write it as postgresql://" in result.stderr
+
+
+def test_a_project_on_another_kind_of_database_is_refused(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "lite.py").write_text(
+        "SECRET_KEY = 'x'\nDATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': ':memory:'}}\n"
+        "INSTALLED_APPS = ['reproq_django']\n"
+        "TASKS = {'default': {'BACKEND': 'reproq_django.backend.ReproqBackend'}}\n"
+    )
+    path = f"{tmp_path}:{ROOT / 'src'}"
+    result = reproq(dsn, "loadgen", check=False, DJANGO_SETTINGS_MODULE="lite", PYTHONPATH=path)
+    assert result.returncode == 2
+    assert "is sqlite; Reproq needs PostgreSQL" in result.stderr
 
 
 def test_a_signal_ends_it_between_two_batches_and_it_says_how_many_are_written(
