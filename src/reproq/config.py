@@ -197,6 +197,9 @@ class Config:
     max_return_bytes: int = _knob(
         1 << 20, "Largest return value of a run.", whole, "REPROQ_MAX_RETURN_BYTES", bounds=(1, 1 << 25), unit="bytes"
     )
+    report_json: str = _knob(
+        "", "A file to which a worker writes its report when it ends.", text, "REPROQ_REPORT_JSON", "REPORT_JSON"
+    )
     output_bytes: int = _knob(
         1 << 16, "Most that is kept of a run's output.", whole, "REPROQ_OUTPUT_BYTES", bounds=(0, 1 << 24), unit="bytes"
     )

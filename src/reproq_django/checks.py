@@ -11,6 +11,7 @@ from django.db import connections
 
 from reproq.config import load
 from reproq.errors import ConfigurationError
+from reproq.queue_names import queue_name_fault
 from reproq_django.conf import (
     DEFAULT_DATABASE,
     SET_ELSEWHERE,
@@ -19,7 +20,6 @@ from reproq_django.conf import (
     source_of,
 )
 from reproq_django.task_options import parse_option
-from reproq_django.validation import queue_name_fault
 
 
 def check_backend(alias: str, params: dict[str, Any]) -> list[CheckMessage]:

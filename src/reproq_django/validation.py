@@ -7,9 +7,9 @@ from django.tasks import Task
 from django.tasks.exceptions import InvalidTask
 from django.utils import timezone
 
+from reproq.queue_names import queue_name_fault
 from reproq_django.task_class import ReproqTask, altered
 
-MAX_QUEUE_NAME: Final = 200
 FIRST_YEAR: Final = 2
 LAST_YEAR: Final = 9998  # a year of room, so that no session's time zone reaches a year that Python has not
 
@@ -40,12 +40,3 @@ def moment_of(run_after: Any) -> datetime | None:
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise InvalidTask(f"run_after must lie within the years {FIRST_YEAR} to {LAST_YEAR}, got {run_after!r}.")
     return moment
-
-
-def queue_name_fault(name: object) -> str:
-    """What keeps a worker from ever serving a queue of this name; nothing for a good one."""
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_QUEUE_NAME:
-        return f"must be a text of 1 to {MAX_QUEUE_NAME} characters"
-    if name != name.strip() or "," in name or "*" in name or not name.isprintable():
-        return "must be printable, without commas, asterisks and outer spaces, which workers read as lists and as all"
-    return ""

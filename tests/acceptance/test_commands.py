@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from tests.acceptance.workers import ROOT, TASKS, environment, reproq, statuses
+from tests.acceptance.workers import ROOT, TASKS, environment, reproq, statuses, wait_for, worker
 
 
 def listed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
@@ -182,6 +182,18 @@ def test_status_names_a_queue_that_nobody_serves(dsn: str, enqueue: Callable[...
     enqueue("add", 1, 2, queue_name="mail")
     assert "queue      mail: runs are READY, and no worker serves it" in reproq(dsn, "status").stdout
     assert json.loads(reproq(dsn, "status", "--json").stdout)["unserved_queues"] == ["mail"]
+
+
+def test_status_here_tells_a_health_check_whether_this_hosts_worker_is_alive(
+    dsn: str, log: Path, pg: psycopg.Connection
+) -> None:
+    missing = reproq(dsn, "status", "--here", check=False)
+    assert (missing.returncode, missing.stdout) == (3, "")
+    with worker(dsn, log, "--executor", "mock"):
+        wait_for("the worker", lambda: pg.execute("SELECT 1 FROM reproq_workers").fetchone())
+        assert "is alive; last seen 0 s ago" in reproq(dsn, "status", "--here").stdout
+        pg.execute("UPDATE reproq_workers SET hostname = 'elsewhere'")
+        assert reproq(dsn, "status", "--here", check=False).returncode == 3
 
 
 def test_a_narrow_list_keeps_ids_and_statuses_whole(

@@ -16,7 +16,7 @@ FLOORS: dict[str, tuple[int, str]] = {
         ["reproq.lifecycle", "reproq.spec", "reproq.canonical", "reproq.wire", "reproq.backoff", "reproq.output"],
         (0, "pure"),
     ),
-    **dict.fromkeys(["reproq.schedule", "reproq.config", "reproq.errors"], (0, "pure")),
+    **dict.fromkeys(["reproq.schedule", "reproq.config", "reproq.errors", "reproq.queue_names"], (0, "pure")),
     "reproq.store": (1, "store"),
     "reproq.executors": (1, "executors"),
     "reproq.child": (1, "executors"),

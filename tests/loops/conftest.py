@@ -70,6 +70,8 @@ class HandExecutor:
     def submit(self, key: Key, payload: Payload) -> None:
         self.payloads[key] = payload
 
+    def reap_adopted(self) -> None: ...
+
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         self.stopped[key] = outcome
         self.graces[key] = grace_seconds

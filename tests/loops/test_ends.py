@@ -9,7 +9,7 @@ from reproq.output import Output
 from reproq.store import interventions, logs
 from reproq.store.requests import AskCancelled, ClaimRuns, RescueRuns
 from reproq.worker.drain import GIVE_UP_SECONDS
-from reproq.worker.loop import MAX_ENDING_BYTES
+from reproq.worker.ledger import MAX_ENDING_BYTES
 from reproq.worker.presence import SPREAD_SECONDS
 from tests.loops.conftest import Bench
 

@@ -46,6 +46,7 @@ class Template:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for the children, who inherit it
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by whoever started us, no wait would learn an exit code
         kernel.become_subreaper()
         # An import may hang, deaf to the control socket: until it is done, the kernel watches the worker.
         kernel.die_with_parent(self.worker_pid)

@@ -13,11 +13,13 @@ import click
 
 from reproq import __version__
 from reproq.errors import ConfigurationError, ReproqError, RunNotFound
+from reproq.service import settle_inherited_signals
 
 OWN_COMMANDS: Final = {
     "cancel": "reproq.cli.cancel:cancel",
     "config": "reproq.cli.config:config",
     "doctor": "reproq.cli.doctor:doctor",
+    "loadgen": "reproq.loadtest.loadgen:loadgen",
     "replay": "reproq.cli.replay:replay",
     "runs": "reproq.cli.logs:runs",
     "status": "reproq.cli.status:status",
@@ -62,6 +64,7 @@ def main(arguments: list[str] | None = None, prog_name: str = "reproq") -> None:
 
 def run(arguments: list[str] | None = None, prog_name: str = "reproq") -> int:
     """Run a command; returns 0 done, 1 failed, 2 usage, 3 a check found something, 4 not found."""
+    settle_inherited_signals()
     try:
         result: Any = reproq.main(args=arguments, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Abort:

@@ -1,10 +1,12 @@
 """`reproq status`: what waits, what runs, what ended in the last hour, and who works."""
 
 import dataclasses
+import socket
 from typing import Any, Final
 
 import click
 
+from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
 from reproq.cli.show import as_json_text, console
 from reproq.config import Config
@@ -18,9 +20,12 @@ WINDOW_SECONDS: Final = 3600.0
 @click.command()
 @database_options
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def status(settings: str | None, as_json: bool, **flags: Any) -> None:
+@click.option("--here", is_flag=True, help="Say only whether a worker of this host is alive; exit with 3 when none is.")
+def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int:
     """Show the queue and its workers."""
     config, _ = configure(flags, settings)
+    if here:
+        return say_who_lives_here(config)
     with opened(config.dsn, "reproq status") as database, database.transaction() as cursor:
         unfinished = count_unfinished(cursor)
         finished = count_finished(cursor, WINDOW_SECONDS)
@@ -29,7 +34,7 @@ def status(settings: str | None, as_json: bool, **flags: Any) -> None:
     if as_json:
         facts = {"unfinished": unfinished, "finished_last_hour": finished, "unserved_queues": unserved}
         click.echo(as_json_text(facts | {"workers": [dataclasses.asdict(worker) for worker in workers]}))
-        return
+        return 0
     out = console()
     out.print("now        " + "  ".join(f"{name} {count}" for name, count in unfinished.items()))
     out.print("last hour  " + ("  ".join(f"{name} {count}" for name, count in finished.items()) or "nothing finished"))
@@ -46,6 +51,20 @@ def status(settings: str | None, as_json: bool, **flags: Any) -> None:
     for name in unserved:
         remedy = f"reproq worker --queues {name}"
         out.print(f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}")
+    return 0
+
+
+def say_who_lives_here(config: Config) -> int:
+    """For health checks: the worker of this host, by what the database has heard of it within its lease."""
+    with opened(config.dsn, "reproq status") as database, database.transaction() as cursor:
+        workers = list_workers(cursor)
+    hostname = socket.gethostname()
+    alive = [worker for worker in workers if worker.hostname == hostname and is_alive(worker, config)]
+    for worker in alive:
+        click.echo(f"{worker.worker_id} is alive; last seen {worker.unseen_seconds:.0f} s ago")
+    if not alive:
+        click.echo(f"no worker of {hostname} was seen within the lease of {config.lease:g} s", err=True)
+    return 0 if alive else FOUND_SOMETHING
 
 
 def is_alive(worker: WorkerLine, config: Config) -> bool:

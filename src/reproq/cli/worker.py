@@ -14,6 +14,7 @@ from reproq import __version__
 from reproq.child.kernel import become_subreaper
 from reproq.cli.project import Project, concurrency_of, configure, database_options, flag
 from reproq.cli.replay import enqueue_again
+from reproq.cli.report import check_report_file, show_report
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
@@ -27,8 +28,9 @@ from reproq.service import serve
 from reproq.store.db import Database, opened
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
-from reproq.telemetry.events import Handler, Telemetry
+from reproq.telemetry.events import Handler, Meter, Telemetry
 from reproq.telemetry.lines import log_event, log_to_stderr
+from reproq.telemetry.report import Report
 from reproq.worker.loop import Worker
 
 PRODUCER_KNOBS = ("max_attempts", "max_payload_bytes")
@@ -51,12 +53,14 @@ def worker_flags(command: Any) -> Any:
 @click.option(
     "--requeue-hash", metavar="H", help="Run nothing: enqueue a copy of the newest run of this spec, and end."
 )
+@click.option("--report", "wants_report", is_flag=True, help="Print figures at the end; under mock, they always are.")
 @click.option("-v", "--verbose", is_flag=True, help="Log every claim, too.")
 def worker(
     settings: str | None,
     burst: bool,
     requeue_id: str | None,
     requeue_hash: str | None,
+    wants_report: bool,
     verbose: bool,
     **flags: Any,
 ) -> int:
@@ -65,7 +69,14 @@ def worker(
     if requeue_id or requeue_hash:
         return requeue(config, requeue_id, requeue_hash)
     log_to_stderr(verbose)
-    return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
+    if not (wants_report or config.report_json or config.executor == "mock"):
+        return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
+    check_report_file(config.report_json)
+    report = Report()
+    handlers, meters = (log_event, report.on_event), (report.on_measure,)
+    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters))
+    show_report(report, config.report_json)
+    return code
 
 
 def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:
@@ -78,11 +89,13 @@ def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:
     return 0
 
 
-def build_worker(config: Config, project: Project, *, burst: bool, handlers: tuple[Handler, ...]) -> Worker:
+def build_worker(
+    config: Config, project: Project, *, burst: bool, handlers: tuple[Handler, ...], meters: tuple[Meter, ...] = ()
+) -> Worker:
     """A worker with a store thread and an executor of its own, ready to be served."""
     row = worker_row(config)
     store = StoreThread(Database(config.dsn, row.worker_id))
-    return Worker(config, row, store, build_executor(config, project), Telemetry(handlers), burst=burst)
+    return Worker(config, row, store, build_executor(config, project), Telemetry(handlers, meters), burst=burst)
 
 
 def worker_row(config: Config) -> WorkerRow:

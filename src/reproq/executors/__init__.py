@@ -66,6 +66,9 @@ class Executor(Protocol):
     def take_notices(self) -> list[str]:
         """Sentences for the log since the last call: warnings of the project's import, deaths of a template."""
 
+    def reap_adopted(self) -> None:
+        """Reap children of this process that nobody here started (see `orphans.Adopted`): some child has ended."""
+
     def close(self) -> None:
         """Kill every process that is left, reap, and unregister; what was running ends with a Release. Idempotent.
         The only thing here that may wait, a few seconds at most: for the end of the worker."""

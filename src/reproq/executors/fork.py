@@ -18,6 +18,7 @@ from reproq.errors import ProtocolError
 from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
+from reproq.executors.orphans import Adopted
 from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
 from reproq.lifecycle import Key, Outcome
@@ -57,6 +58,7 @@ class ForkExecutor:
         self._grace_seconds = kill_grace_seconds
         self._output_bytes = output_bytes
         self._selector: BaseSelector
+        self._adopted: Adopted
         self._supervisor: Supervisor | None = None
         self._attempts: dict[Key, Attempt] = {}
         self._by_number: dict[int, Attempt] = {}
@@ -83,6 +85,7 @@ class ForkExecutor:
 
     def start(self, selector: BaseSelector) -> None:
         self._selector = selector
+        self._adopted = Adopted()
         self._supervisor = Supervisor(self._launch, selector, self._on_packet, self._ask_for_forks, self._on_death)
         self._supervisor.start()
 
@@ -142,6 +145,9 @@ class ForkExecutor:
             return []
         notices, self._supervisor.notices = self._supervisor.notices, []
         return notices
+
+    def reap_adopted(self) -> None:
+        self._adopted.reap({pid} if (pid := self.template_pid) is not None else frozenset())
 
     def close(self) -> None:
         self._queue.clear()

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from selectors import BaseSelector
 from typing import Final
 
-from reproq.child import kernel
 from reproq.errors import ProtocolError
 from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
 from reproq.executors.guarding import Guard
-from reproq.executors.orphans import PAUSE_SECONDS, OrphanSweep, reap_zombies
+from reproq.executors.orphans import PAUSE_SECONDS, Adopted, OrphanSweep, reap_zombies
 from reproq.executors.program import Program, Streams, launch
 from reproq.lifecycle import Failure, Key, Outcome, Release
 from reproq.wire import Payload
@@ -58,7 +57,7 @@ class LaunchedExecutor(ABC):
         self._started: dict[Key, _Started] = {}
         self._ended: list[Ended] = []
         self._sweeps: list[OrphanSweep] = []
-        self._strangers: set[int] = set()  # children of this process from before, which are not ours to reap
+        self._adopted: Adopted
         self._starts = 0
 
     @abstractmethod
@@ -90,7 +89,7 @@ class LaunchedExecutor(ABC):
 
     def start(self, selector: BaseSelector) -> None:
         self._selector = selector
-        self._strangers = set(kernel.children_of(os.getpid()))
+        self._adopted = Adopted()
         self._guard.ensure()
 
     def submit(self, key: Key, payload: Payload) -> None:
@@ -144,6 +143,9 @@ class LaunchedExecutor(ABC):
     def take_notices(self) -> list[str]:
         return []
 
+    def reap_adopted(self) -> None:
+        self._adopted.reap(self._own())
+
     def close(self) -> None:
         for key in list(self._started):
             self._end(key, "the executor was closed")
@@ -189,15 +191,15 @@ class LaunchedExecutor(ABC):
         attempt.phase = Phase.REAPING
         now = time.monotonic()
         self._ended.append(attempt.finish(None if gone else status, now, gone))
-        if left := self._unknown_children():
+        if left := self._adopted.known_to_nobody(self._own()):  # handed to us when the run that started them ended
             reap_zombies(left)
             self._sweeps.append(OrphanSweep(started.entry, {started.popen.pid}, now))
             self._sweep(now)
 
-    def _unknown_children(self) -> set[int]:
-        """Processes that the kernel handed to us, the sub-reaper, when the run that had started them ended."""
-        known = {started.popen.pid for started in self._started.values()} | self._strangers
-        return set(kernel.children_of(os.getpid())) - known - {self._guard.pid}
+    def _own(self) -> set[int]:
+        """The processes that are waited for here."""
+        own = {started.popen.pid for started in self._started.values()}
+        return own if self._guard.pid is None else own | {self._guard.pid}
 
     def _sweep(self, now_s: float) -> None:
         """Kill what ended runs have left behind."""

@@ -4,6 +4,7 @@ import time
 from selectors import BaseSelector
 
 from reproq.executors import Ended
+from reproq.executors.orphans import Adopted
 from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.wire import Payload
 
@@ -17,6 +18,7 @@ class MockExecutor:
         self._sleep_seconds = sleep_seconds
         self._started: dict[Key, float] = {}  # in the order of their ends, since all sleep equally long
         self._ended: list[Ended] = []
+        self._adopted = Adopted()
 
     imports_once = False
 
@@ -64,6 +66,9 @@ class MockExecutor:
 
     def take_notices(self) -> list[str]:
         return []
+
+    def reap_adopted(self) -> None:
+        self._adopted.reap(frozenset())
 
     def close(self) -> None:
         for key in list(self._started):

@@ -15,6 +15,27 @@ PAUSE_SECONDS: Final = 0.02
 QUIET_SWEEPS: Final = 10
 
 
+class Adopted:
+    """Children of this process that no executor started: the kernel hands every orphan to a sub-reaper or to PID 1.
+
+    In a container that is what `docker exec` and health checks leave behind; unreaped, each keeps its pid for ever.
+    What somebody here had started before is left to them; PID 1 takes also what lived before it called exec.
+    """
+
+    def __init__(self) -> None:
+        self._before = set() if os.getpid() == 1 else set(kernel.children_of(os.getpid()))
+
+    def known_to_nobody(self, own: Set[int]) -> set[int]:
+        """Living and dead children that are neither from before nor `own`, those that the executor waits for."""
+        children = set(kernel.children_of(os.getpid()))
+        self._before &= children
+        return children - self._before - own
+
+    def reap(self, own: Set[int]) -> None:
+        """Reap those of them that have ended."""
+        reap_zombies(self.known_to_nobody(own))
+
+
 def reap_zombies(pids: Set[int]) -> None:
     """Reap those of these children that have ended: a zombie has no environment left to show a mark."""
     for pid in pids:
@@ -42,7 +63,9 @@ class OrphanSweep:
     def sweep(self, now_s: float) -> None:
         """Look once. An orphan's own children become ours when it is dead: the next look finds them."""
         self.due_at = now_s + PAUSE_SECONDS
-        found = [pid for pid in kernel.children_of(os.getpid()) if self._is_orphan(pid)]
+        children = kernel.children_of(os.getpid())
+        self._killed.intersection_update(children)  # what was reaped elsewhere may be somebody else's number by now
+        found = [pid for pid in children if self._is_orphan(pid)]
         for pid in found:
             kernel.kill_quietly(pid)
             self._killed.add(pid)

@@ -47,11 +47,15 @@ class Deregister:
 
 @dataclass(frozen=True, slots=True)
 class ClaimAnswer:
-    """The claimed runs, how many were promoted before, and the seconds until the next scheduled run falls due."""
+    """The claimed runs, how many were promoted before, and the seconds until the next scheduled run falls due.
+
+    `began_s` is this host's CLOCK_MONOTONIC when the transaction began, whose now() the waits of the runs end at."""
 
     claimed: list[Claimed]
     promoted: int
     next_due_seconds: float | None
+    began_s: float = 0.0
+    took_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ class ClaimRuns:
 
     def run(self, database: Database, now: Clock) -> ClaimAnswer:
         with database.transaction() as cursor:
+            began_s = time.monotonic()
             promoted = claims.promote(cursor, now=now)
             claimed = claims.claim(
                 cursor,
@@ -79,7 +84,8 @@ class ClaimRuns:
                 now=now,
             )
             full = len(claimed) == self.limit
-            return ClaimAnswer(claimed, promoted, None if full else queues.next_due_seconds(cursor, now))
+            next_due = None if full else queues.next_due_seconds(cursor, now)
+        return ClaimAnswer(claimed, promoted, next_due, began_s, time.monotonic() - began_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
-"""Events: what happened, once, with its fields. Who emits one knows nothing of who listens."""
+"""Events: what happened, once, with its fields. Measures: how long it took, a batch at a time. Who emits them knows
+nothing of who listens.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 Field = str | int | float | bool | None
 
@@ -14,17 +17,37 @@ class Event:
     fields: Mapping[str, Field]
 
 
+class Measure(StrEnum):
+    """What is measured, in seconds."""
+
+    CLAIM = "claim"  # one claim that found runs: its transaction
+    QUEUE_WAIT = "queue_wait"  # from the moment a run was due to the start of its task
+    EXECUTION = "execution"  # from the start of a task to its end
+
+
 Handler = Callable[[Event], None]
+Meter = Callable[[Measure, list[float]], None]
 
 
 class Telemetry:
-    """Hands every event to every handler."""
+    """Hands every event to every handler, and every batch of durations to every meter."""
 
-    def __init__(self, handlers: Sequence[Handler] = ()) -> None:
+    def __init__(self, handlers: Sequence[Handler] = (), meters: Sequence[Meter] = ()) -> None:
         self._handlers = tuple(handlers)
+        self._meters = tuple(meters)
+
+    @property
+    def measures(self) -> bool:
+        """Whether anybody listens to durations; else they need not be gathered."""
+        return bool(self._meters)
 
     def emit(self, name: str, **fields: Field) -> None:
         """Emit one event."""
         event = Event(name, fields)
         for handler in self._handlers:
             handler(event)
+
+    def measure(self, measure: Measure, seconds: list[float]) -> None:
+        """Tell how long each of a batch took."""
+        for meter in self._meters:
+            meter(measure, seconds)

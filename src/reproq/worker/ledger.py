@@ -1,11 +1,15 @@
 """What the worker holds: runs that run, and ends that wait to be stored. Both keep their leases until then."""
 
 from dataclasses import replace
+from typing import Final
 
 from reproq.executors import Ended
 from reproq.lifecycle import Key, Outcome, Release, decide
 from reproq.output import NOTHING, Output
 from reproq.store.claims import Claimed, Finalisation
+
+MAX_ENDING: Final = 2000
+MAX_ENDING_BYTES: Final = 64 * 1024 * 1024
 
 
 class Ledger:
@@ -14,7 +18,7 @@ class Ledger:
     def __init__(self, max_releases: int) -> None:
         self.running: dict[Key, Claimed] = {}
         self.ending: dict[Key, Finalisation] = {}
-        self.ending_size = 0
+        self._ending_size = 0
         self._lost: set[Key] = set()
         self._max_releases = max_releases
 
@@ -27,6 +31,11 @@ class Ledger:
     def unstored(self) -> int:
         """How many claims the database still sees as ours."""
         return len(self.running) + len(self.ending)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be stored that nothing more may be claimed: no outage can fill the memory."""
+        return len(self.ending) >= MAX_ENDING or self._ending_size >= MAX_ENDING_BYTES
 
     def start(self, claimed: Claimed) -> Key:
         """A claimed run begins."""
@@ -60,12 +69,12 @@ class Ledger:
         verdict = decide(claim, outcome, max_releases=self._max_releases)
         item = Finalisation(*claim.key, verdict, started_s, ended_s, claim.attempt, output)
         self.ending[claim.key] = item
-        self.ending_size += item.size
+        self._ending_size += item.size
 
     def stored(self, key: Key) -> None:
         """The database knows the end of this claim, or that it is no longer ours."""
         if (item := self.ending.pop(key, None)) is not None:
-            self.ending_size -= item.size
+            self._ending_size -= item.size
 
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""

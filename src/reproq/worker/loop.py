@@ -37,15 +37,13 @@ from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.drain import Drain
 from reproq.worker.duty import Duty
+from reproq.worker.figures import Figures
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
 from reproq.worker.tell import tell_claimed, tell_discarded, tell_end, tell_output, tell_rescued
 
 MAX_FINALIZE_BATCH: Final = 500
-MAX_ENDING: Final = 2000
-"""Ends that wait to be stored, and what they hold; above either nothing is claimed: no outage can fill the memory."""
-MAX_ENDING_BYTES: Final = 64 * 1024 * 1024
 CONTROL_SECONDS: Final = 1.0
 """How often the database is asked whether a run that is under way is to be cancelled."""
 EXPIRED: Final = "no worker started the run before the moment by which it was to start"
@@ -76,6 +74,7 @@ class Worker:
         self._telemetry = telemetry
         self._burst = burst
         self._monotonic = monotonic
+        self._figures = Figures(telemetry)
         self._ledger = Ledger(config.max_releases)
         self._presence = Presence(config, row, telemetry, draw_fraction)
         self._intake = Intake(config, row, draw_token)
@@ -120,6 +119,10 @@ class Worker:
         self._tell_notices()
         self._stop_what_outlasts_the_drain()
         self._ask()
+
+    def reap_adopted(self) -> None:
+        """Some child of this process has ended: if the kernel handed it to us, reap it."""
+        self._executor.reap_adopted()
 
     def close(self) -> None:
         """Kill what still runs and give it back, take the worker's row away, and end the store. To be called once.
@@ -168,14 +171,16 @@ class Worker:
         """How many more runs may be claimed now."""
         if self._drain.under_way or not self._presence.registered or not self._executor.ready:
             return 0
-        if len(self._ledger.ending) >= MAX_ENDING or self._ledger.ending_size >= MAX_ENDING_BYTES:
+        if self._ledger.is_full:
             return 0
         return self._row.concurrency - len(self._ledger.running)
 
     # -- what ended ---------------------------------------------------------------------------------------------------
 
     def _take_ended(self) -> None:
-        for ended in self._executor.take_ended():
+        batch = self._executor.take_ended()
+        self._figures.ended(batch)
+        for ended in batch:
             tell_output(self._telemetry, ended)
             self._learn_what_is_unknown(ended)
             if not self._ledger.end(ended):
@@ -220,6 +225,7 @@ class Worker:
                     self.drain()
 
     def _on_claimed(self, answer: ClaimAnswer, now: float) -> None:
+        self._figures.claimed(answer)
         for claimed in answer.claimed:
             self._start(claimed)
         if self._burst and not answer.claimed and not self._ledger.unstored:

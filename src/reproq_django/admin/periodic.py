@@ -9,12 +9,12 @@ from django.forms.utils import ErrorList
 from django.http import HttpRequest
 
 from reproq.errors import InvalidArguments
+from reproq.queue_names import queue_name_fault
 from reproq.spec import make_spec
 from reproq_django.admin.database import OneDatabase
 from reproq_django.admin.render import line
 from reproq_django.models import PeriodicTask
 from reproq_django.timetable import cron_fault, task_path_fault, time_zone_fault
-from reproq_django.validation import queue_name_fault
 
 MAX_PRIORITY = 100
 ONE_LINE = ("name", "cron_expr", "time_zone", "task_path", "queue_name")

@@ -1,0 +1,168 @@
+"""`reproq loadgen`: enqueue many made-up runs, in batches of one statement and one transaction each."""
+
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+import click
+
+from reproq.cli import FAILED
+from reproq.cli.project import configure, database_options
+from reproq.cli.show import console
+from reproq.loadtest.made_up import LATEST_SECONDS, Shape, made_up
+from reproq.queue_names import queue_name_fault
+from reproq.service import STOP_SIGNALS, noted
+from reproq.store.db import Database, opened
+from reproq.store.runs import NewRun, enqueue_many
+from reproq.store.workers import installation
+
+NO_OP: Final = "reproq_django.noop.do_nothing"
+BATCH: Final = 1000
+TICK_SECONDS: Final = 0.05
+MAX_TASKS: Final = 100_000_000
+MAX_TEXT: Final = 1_000_000
+MAX_SEED: Final = (1 << 63) - 1
+LEAST_PRIORITY, GREATEST_PRIORITY = -100, 100
+_TASK_PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+def _queues(context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(","))
+    for name in names:
+        if fault := queue_name_fault(name):
+            raise click.BadParameter(f"the queue name {name!r} {fault}")
+    return names
+
+
+def _priorities(context: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in value.split(",")]
+    for part in parts:
+        if not re.fullmatch(r"[+-]?\d{1,9}", part) or not LEAST_PRIORITY <= int(part) <= GREATEST_PRIORITY:
+            bounds = f"{LEAST_PRIORITY} to {GREATEST_PRIORITY}"
+            raise click.BadParameter(f"the priority {part!r} is no whole number from {bounds}, as in -10,0,10")
+    return tuple(map(int, parts))
+
+
+def _task_path(context: click.Context, option: click.Parameter, value: str) -> str:
+    if not _TASK_PATH.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no task path such as shop.tasks.greet")
+    return value
+
+
+@click.command()
+@database_options
+@click.option(
+    "--tasks", default=1000, show_default=True, type=click.IntRange(0, MAX_TASKS), help="How many runs to enqueue."
+)
+@click.option(
+    "--queues",
+    default="default,high,low",
+    show_default=True,
+    callback=_queues,
+    help="Queues to draw from.",
+)
+@click.option(
+    "--priority-dist",
+    "priorities",
+    default="-10,0,10",
+    show_default=True,
+    callback=_priorities,
+    help="Priorities to draw from; one that is given twice is drawn twice as often.",
+)
+@click.option(
+    "--run-after-percent",
+    "later_percent",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, 100),
+    help=f"How many of a hundred are scheduled, for some time in the next {LATEST_SECONDS:g} s.",
+)
+@click.option(
+    "--payload-size",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0, MAX_TEXT),
+    help="Characters of text in the arguments of each.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, MAX_SEED), help="The same seed gives the same specs; drawn when left out."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1_000_000, min_open=True),
+    help="Runs a second; as many as possible when left out.",
+)
+@click.option(
+    "--task",
+    "task_path",
+    default=NO_OP,
+    show_default=True,
+    callback=_task_path,
+    help="What they run; it gets the seed, a number and a text.",
+)
+def loadgen(
+    settings: str | None,
+    backend: str | None,
+    dsn: str | None,
+    tasks: int,
+    seed: int | None,
+    rate: float | None,
+    **shaped: Any,
+) -> int:
+    """Enqueue made-up runs, no two of the same spec. Ctrl-C ends it between two batches: nothing is half-written."""
+    config, _ = configure({"backend": backend, "dsn": dsn}, settings)
+    seed = secrets.randbits(32) if seed is None else seed
+    shape = Shape(seed=seed, backend=config.backend, max_attempts=config.max_attempts, **shaped)
+    began = time.monotonic()
+    with opened(config.dsn, "reproq loadgen") as database:
+        with database.transaction() as cursor:
+            installation(cursor)  # or the first batch would be made up before it is refused
+        written = _write_with_a_bar(database, made_up(shape), tasks, rate)
+    seconds = time.monotonic() - began
+    total = written.total()
+    pace = f"{seconds:.1f} s ({total / seconds:,.0f} a second)"
+    places = ", ".join(f"{name} {count:,}" for name, count in sorted(written.items())) or "none"
+    click.echo(f"{total:,} runs are written in {pace}, seed {seed}: {places}")
+    if total < tasks:
+        click.echo(f"stopped by a signal: {total:,} of {tasks:,} are written, in whole batches", err=True)
+        return FAILED
+    return 0
+
+
+def _write_with_a_bar(database: Database, runs: Iterator[NewRun], total: int, rate: float | None) -> Counter[str]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console()) as progress, noted(*STOP_SIGNALS, bears=1) as stops:
+        bar = progress.add_task("runs", total=total)
+        return write(database, runs, total, rate, lambda: bool(stops), lambda count: progress.advance(bar, count))
+
+
+def write(
+    database: Database,
+    runs: Iterator[NewRun],
+    total: int,
+    rate: float | None,
+    is_stopped: Callable[[], bool],
+    advance: Callable[[int], None],
+) -> Counter[str]:
+    """Enqueue `total` of these runs, `rate` a second, until it is stopped: how many were written, by queue."""
+    written: Counter[str] = Counter()
+    began = time.monotonic()
+    left = total
+    while left and not is_stopped():
+        due = left if rate is None else int((time.monotonic() - began) * rate) + 1 - (total - left)
+        if due <= 0:
+            time.sleep(TICK_SECONDS)
+            continue
+        batch = list(islice(runs, min(due, left, BATCH)))
+        with database.transaction() as cursor:
+            enqueue_many(cursor, batch)
+        left -= len(batch)
+        written.update(run.queue_name for run in batch)
+        advance(len(batch))
+    return written

@@ -1,0 +1,39 @@
+"""The files of a deployment as they are shipped, parsed, and what all of them must agree with."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from reproq.cli import reproq
+from reproq.config import KNOBS, Config, duration
+from reproq.worker.loop import GIVE_UP_SECONDS
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "examples" / "deploy"
+PAGE = ROOT / "docs" / "how-to" / "deploy.md"
+KNOB_VARIABLES = {variable for knob in KNOBS.values() for variable in knob.environment}
+STOPPING_SECONDS = Config().drain_timeout + Config().kill_grace + GIVE_UP_SECONDS
+"""How long a worker may take to end after TERM, until the last end is stored or given up."""
+
+
+def compose() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+    return parsed
+
+
+def seconds(text: str) -> float:
+    return duration(text)
+
+
+def parse_command(argv: list[str]) -> tuple[click.Command, dict[str, Any]]:
+    """The command of ours that `argv` calls, and its parsed options. Raises click.UsageError for what is unknown."""
+    assert argv[0] == "reproq"
+    command: click.Command = reproq
+    name, rest = "reproq", argv[1:]
+    while isinstance(command, click.Group):
+        found, inner, rest = command.resolve_command(click.Context(command, info_name=name), rest)
+        assert inner is not None, argv
+        name, command = found or name, inner
+    return command, command.make_context(name, list(rest)).params
