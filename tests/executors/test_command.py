@@ -258,7 +258,7 @@ def test_a_program_that_runs_too_long_is_ended_with_its_group(run: Run, tmp_path
 
 
 def test_the_table_in_the_docs_maps_the_examples() -> None:
-    text = (EXAMPLES.parent / "docs" / "executors.md").read_text("utf-8")
+    text = (EXAMPLES.parent / "docs" / "how-to" / "executors.md").read_text("utf-8")
     config = load(Source("docs", tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])))
     assert config.executor == "command"
     for task_path, queue in (("media.resize", "default"), ("any.task", "node"), ("legacy.any", "default")):

@@ -10,7 +10,7 @@ import pytest
 
 from reproq.spec import make_spec
 
-DOCS = (Path(__file__).parents[2] / "docs" / "enqueue-from-sql.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "how-to" / "enqueue-from-sql.md").read_text("utf-8")
 CALLS, TRIGGER_EXAMPLE = re.findall(r"^```sql\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
 
 
