@@ -5,7 +5,7 @@ A mark is an HTML comment `<!-- key: words -->` right above its block:
 - `not run: reason`: nothing executes it, and why;
 - `file: name`: it becomes this file of the project (a Python block may say so in its first line: `# shop/tasks.py`);
 - `exit: 3`: its last command ends with this code;
-- `tested by: tests/…::test_…`: a test of its own executes it.
+- `tested by: tests/…::test_…`: a test of its own executes it; `page tested by: …`, on top, says so of all blocks.
 """
 
 import re
@@ -63,19 +63,24 @@ def blocks_of(page: str) -> list[Block]:
 
 def blocks_in(text: str, page: str = "") -> Iterator[Block]:
     """The blocks of a text, in order. Only fences at the beginning of a line open and end one."""
+    everywhere: dict[str, str] = {}
     marks: dict[str, str] = {}
     opened: tuple[int, str] | None = None
     body: list[str] = []
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         if opened is not None:
             if line.startswith("```"):
-                yield Block(page, *opened, "".join(body), marks)
+                yield Block(page, *opened, "".join(body), everywhere | marks)
                 marks, opened, body = {}, None, []
             else:
                 body.append(line)
         elif line.startswith("```"):
             opened = number, line[3:].strip()
         elif found := _MARK.fullmatch(line.strip()):
-            marks = {**marks, found[1]: found[2]}
+            key, words = found.groups()
+            if key.startswith("page "):
+                everywhere = {key.removeprefix("page "): words}
+            else:
+                marks = {**marks, key: words}
         elif line.strip():
             marks = {}

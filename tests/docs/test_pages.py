@@ -74,6 +74,13 @@ def test_marks_belong_to_the_next_block_only() -> None:
     assert (first.is_run, second.is_run, third.is_run) == (False, True, False)
 
 
+def test_a_page_may_have_a_test_of_its_own() -> None:
+    text = "<!-- page tested by: tests/a.py::test_b -->\n# Title\n```sql\n```\nwords\n```python\n```\n"
+    assert [(block.marks, block.is_run) for block in blocks_in(text)] == [
+        ({"tested by": "tests/a.py::test_b"}, False)
+    ] * 2
+
+
 def test_a_command_may_be_long_and_ends_where_its_output_begins() -> None:
     text = "$ reproq enqueue x \\\n    --in 5m\nok\n\n$ true\n"
     assert list(commands_in(text)) == [("reproq enqueue x \\\n    --in 5m", "ok\n"), ("true", "")]

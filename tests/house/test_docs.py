@@ -1,12 +1,16 @@
 """The documentation as such: nothing in it is untested without a word, and nothing that it names is missing."""
 
+import json
 import re
 from collections.abc import Iterator
 
 import click
 import pytest
 
+from reproq.child.by_hand import whole_payload
 from reproq.cli import reproq
+from reproq.lifecycle import Failure, Success
+from reproq.wire import decode_reply
 from tests.docs.pages import DOCS, KEYS, ROOT, RUN, SHOWN, Block, blocks_in, blocks_of, pages
 
 CHECKLIST = (DOCS / "checklist.md").read_text("utf-8")
@@ -68,6 +72,16 @@ def test_no_line_of_prose_is_too_long() -> None:
 def test_every_page_is_in_the_navigation_and_nothing_else() -> None:
     named = re.findall(r"^ +- .+: ([\w/.-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
     assert sorted(named) == pages(), "mkdocs.yml names the pages"
+
+
+def test_the_protocol_page_shows_a_payload_and_replies_as_they_are() -> None:
+    payload, *replies = (
+        block.text for block in blocks_of("reference/executor-protocol.md") if block.language == "json"
+    )
+    worker_made = json.loads(whole_payload(b'{"task_path": "shop.tasks.add"}'))
+    assert json.loads(payload).keys() == worker_made.keys()
+    ok, failed = (decode_reply(reply.encode()).outcome for reply in replies)
+    assert (ok, type(failed)) == (Success("5"), Failure)
 
 
 # -- the checklist ----------------------------------------------------------------------------------------------------
