@@ -4,21 +4,22 @@
 #   PYTHON=/path/to/python3   the interpreter           default: the best one found
 #   DJANGO=6.0|6.1            the lock                  default: 6.1
 #   POSTGRES=18|16|15         the server of the tests   default: 18 (18 and 16 come as a wheel, 15 is Debian's)
-#   ARGS="-k retries"         handed on to pytest, to `reproq demo`, to ruff check, mypy or uv
+#   ARGS="-k retries"         handed on to pytest, to `reproq demo`, to ruff check, mypy, mkdocs or uv
 
 DJANGO ?= 6.1
 export PYTHON DJANGO
 
 # Nothing here may touch the database of another project whose settings happen to be in the environment.
-unexport DATABASE_URL DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
+unexport LOCK DATABASE_URL DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test lint types lock clean
+.PHONY: help demo test lint types docs lock clean
 
 help:
 	@echo "make demo    run the demonstration on an embedded PostgreSQL (or on REPROQ_DEMO_DATABASE_URL)"
 	@echo "make test    run the tests; ARGS=\"-k words\", DJANGO=6.0, POSTGRES=16, PYTHON=/path/to/python3"
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   mypy --strict on the engine"
+	@echo "make docs    build the documentation site, strictly, into build/site; ARGS=--verbose"
 	@echo "make lock    compile requirements/*.in into the locks; ARGS=--upgrade for newer versions"
 	@echo "make clean   delete the environments and everything else that is made here"
 
@@ -36,6 +37,9 @@ lint:
 
 types:
 	@venv=$$(scripts/venv) && exec "$$venv/bin/mypy" --strict $(ARGS) src/reproq
+
+docs:
+	@venv=$$(LOCK=docs scripts/venv) && NO_MKDOCS_2_WARNING=1 exec "$$venv/bin/mkdocs" build --strict --quiet $(ARGS)
 
 lock:
 	@scripts/lock $(ARGS)

@@ -29,7 +29,7 @@ class Install(migrations.RunSQL):
         super().__init__((DDL / f"{name}.sql").read_text("utf-8"), undo)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        return "Install", [self.name, self.undo], {}
+        return type(self).__name__, [self.name, self.undo], {}
 
     def _is_ours(self, schema_editor: Any) -> bool:
         connection = schema_editor.connection
@@ -42,3 +42,11 @@ class Install(migrations.RunSQL):
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if self._is_ours(schema_editor):
             super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class InstallLast(Install):
+    """The same, behind the constraints and indexes, which Django makes at the very end of a migration."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if self._is_ours(schema_editor):
+            schema_editor.deferred_sql.append(self.sql)

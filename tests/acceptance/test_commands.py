@@ -135,6 +135,13 @@ def test_the_configuration_says_where_each_value_comes_from_and_masks_the_secret
     assert str(conninfo.conninfo_to_dict(dsn)["dbname"]) in facts["dsn"]["value"]
 
 
+def test_the_configuration_shows_commands_as_they_can_be_written(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "reproq.toml").write_text('[commands]\n"queue:media" = ["/opt/[bold]/run", "--fast"]\n')
+    shown = json.loads(reproq(dsn, "config", "--json", cwd=tmp_path).stdout)["commands"]["value"]
+    assert json.loads(shown) == {"queue:media": ["/opt/[bold]/run", "--fast"]}
+    assert '{"queue:media": ["/opt/[bold]/run", "--fast"]}' in reproq(dsn, "config", cwd=tmp_path, COLUMNS="250").stdout
+
+
 def test_an_unknown_key_of_the_file_names_the_nearest_one(dsn: str, tmp_path: Path) -> None:
     (tmp_path / "reproq.toml").write_text('leese = "40s"\n')
     result = reproq(dsn, "config", check=False, cwd=tmp_path)

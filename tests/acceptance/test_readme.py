@@ -1,7 +1,6 @@
 """The README's example, executed as it is printed, in a project that `startproject` made."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,15 +11,16 @@ import pytest
 from psycopg import conninfo
 
 from tests.acceptance.workers import ROOT, environment, statuses, wait_for
+from tests.docs.pages import blocks_in
+from tests.docs.story import commands_in
 
 README = (ROOT / "README.md").read_text("utf-8")
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(section: str) -> list[tuple[str, str]]:
     """The fenced blocks of one section: `(language, text)`."""
     text = README.partition(f"## {section}\n")[2].partition("\n## ")[0]
-    return [(match[1], match[2]) for match in FENCE.finditer(text)]
+    return [(block.language, block.text) for block in blocks_in(text)]
 
 
 def python_of(name: str) -> str:
@@ -30,8 +30,8 @@ def python_of(name: str) -> str:
 
 def commands() -> list[list[str]]:
     """The shell lines of the example, as arguments, with `python` as this interpreter."""
-    lines = [line for kind, text in blocks("Add it to your project") if kind == "console" for line in text.splitlines()]
-    shown = [line.removeprefix("$ ").split() for line in lines]
+    consoles = [text for kind, text in blocks("Add it to your project") if kind == "console"]
+    shown = [command.split() for text in consoles for command, _ in commands_in(text)]
     return [[sys.executable, *words[1:]] for words in shown if words[0] == "python"]
 
 

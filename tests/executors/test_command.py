@@ -16,6 +16,7 @@ from reproq.executors import Ended
 from reproq.executors.command import argv_for, missing_programs
 from reproq.executors.environment import command_environment
 from reproq.lifecycle import Failure, Kind, Outcome, Success
+from tests.docs.pages import blocks_of
 from tests.executors.conftest import SOURCES, make_command
 from tests.executors.driver import Driver, payload
 
@@ -258,8 +259,8 @@ def test_a_program_that_runs_too_long_is_ended_with_its_group(run: Run, tmp_path
 
 
 def test_the_table_in_the_docs_maps_the_examples() -> None:
-    text = (EXAMPLES.parent / "docs" / "executors.md").read_text("utf-8")
-    config = load(Source("docs", tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])))
+    (table,) = (block.text for block in blocks_of("how-to/executors.md") if block.language == "toml")
+    config = load(Source("docs", tomllib.loads(table)))
     assert config.executor == "command"
     for task_path, queue in (("media.resize", "default"), ("any.task", "node"), ("legacy.any", "default")):
         argv = argv_for(config.commands, task_path, queue)

@@ -1,17 +1,15 @@
 """Enqueueing from SQL: the same spec, hash and bounds as from Python, and usable from a project's own triggers."""
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from reproq.spec import make_spec
+from tests.docs.pages import blocks_of
 
-DOCS = (Path(__file__).parents[2] / "docs" / "enqueue-from-sql.md").read_text("utf-8")
-CALLS, TRIGGER_EXAMPLE = re.findall(r"^```sql\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+CALLS, TRIGGER_EXAMPLE = (block.text for block in blocks_of("how-to/enqueue-from-sql.md") if block.language == "sql")
 
 
 def run(pg: psycopg.Connection, run_id: int) -> tuple[object, ...]:

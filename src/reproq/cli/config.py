@@ -1,5 +1,6 @@
 """`reproq config`: every effective value, where it comes from, and how to set it."""
 
+import json
 from typing import Any, Final
 
 import click
@@ -26,10 +27,11 @@ def config(settings: str | None, as_json: bool, **flags: Any) -> None:
         click.echo(as_json_text({name: {"value": value, "from": source} for name, value, source, _ in rows}))
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("setting", "value", "from", "environment", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     console().print(table)
 
 
@@ -40,4 +42,6 @@ def shown(effective: Config, name: str) -> Any:
         return f"{address(value)} {MASK}" if value else ""
     if KNOBS[name].unit == "s":
         return f"{value:g}s"
+    if name == "commands":
+        return json.dumps(dict(value), ensure_ascii=False) if value else ""
     return ",".join(value) if isinstance(value, tuple) else value

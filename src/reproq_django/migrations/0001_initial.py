@@ -281,4 +281,5 @@ class Migration(migrations.Migration):
         schema.Install("payload_bound", undo="DROP FUNCTION reproq_within_bounds(json, json)"),
         schema.Install("enqueue", undo="DROP FUNCTION reproq_enqueue"),
         schema.Install("meta", undo="DROP TABLE reproq_meta"),
+        schema.InstallLast("comments", undo="SELECT 1"),
     ]

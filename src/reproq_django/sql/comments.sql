@@ -1,0 +1,103 @@
+-- What every table, column, constraint and index is for: `\d+ task_runs` shows it, and docs/reference/tables.md is made
+-- from it. A test demands a comment for each.
+
+COMMENT ON TABLE task_runs IS 'One row a run: one enqueued call of a task, where it stands, and how it ended.';
+COMMENT ON COLUMN task_runs.id IS 'The key inside the database and on the command line.';
+COMMENT ON COLUMN task_runs.nonce IS 'Random; the second half of Django''s result id, `<id>-<nonce as 16 hex digits>`, so that it cannot be guessed.';
+COMMENT ON COLUMN task_runs.backend IS 'The alias in TASKS under which it was enqueued.';
+COMMENT ON COLUMN task_runs.task_path IS 'The dotted path of the task. Part of the spec: it never changes.';
+COMMENT ON COLUMN task_runs.args IS 'Positional arguments, the JSON text as it was sent. Part of the spec.';
+COMMENT ON COLUMN task_runs.kwargs IS 'Keyword arguments, the JSON text as it was sent. Part of the spec.';
+COMMENT ON COLUMN task_runs.spec_hash IS 'SHA-256 of the spec in lower-case hex; equal for equal calls. A trigger fills it in where an INSERT leaves it out.';
+COMMENT ON COLUMN task_runs.queue_name IS 'The queue; workers name the queues that they serve.';
+COMMENT ON COLUMN task_runs.priority IS 'Higher first, within the queues of a worker.';
+COMMENT ON COLUMN task_runs.run_after IS 'The earliest start that the caller asked for.';
+COMMENT ON COLUMN task_runs.expires_at IS 'By when it is to start; overdue, a run that has never started fails as expired.';
+COMMENT ON COLUMN task_runs.due_at IS 'When it may be claimed: run_after, else the time of the enqueue, else the end of the wait before a retry.';
+COMMENT ON COLUMN task_runs.status IS 'Where it stands. Django sees WAITING and SCHEDULED as READY, and CANCELLED as FAILED.';
+COMMENT ON COLUMN task_runs.attempts IS 'Claims so far; a claim whose run did not start is taken off again.';
+COMMENT ON COLUMN task_runs.worker_ids IS 'Who claimed it, one entry an attempt.';
+COMMENT ON COLUMN task_runs.failures IS 'Counted ends; the run fails when they reach max_attempts. Also the exponent of the back-off.';
+COMMENT ON COLUMN task_runs.max_attempts IS 'How many counted ends it takes to fail.';
+COMMENT ON COLUMN task_runs.backoff_seconds IS 'Waits after failure 1, 2, …, the last of which repeats; NULL takes the default, 5 s doubling up to 1 h.';
+COMMENT ON COLUMN task_runs.timeout_seconds IS 'What one attempt may take; NULL takes the worker''s.';
+COMMENT ON COLUMN task_runs.releases IS 'Times it was given back after its start, uncounted: a drain, lost contact.';
+COMMENT ON COLUMN task_runs.claim_token IS 'The fence: random, drawn by the worker with each claim; every write about the claim must match it.';
+COMMENT ON COLUMN task_runs.worker_id IS 'Who holds it now.';
+COMMENT ON COLUMN task_runs.claimed_at IS 'Since when it is held.';
+COMMENT ON COLUMN task_runs.lease_expires_at IS 'Until when it is held without a renewal; afterwards another worker may rescue it.';
+COMMENT ON COLUMN task_runs.enqueued_at IS 'When it was enqueued, by the database''s clock.';
+COMMENT ON COLUMN task_runs.started_at IS 'When its first attempt started.';
+COMMENT ON COLUMN task_runs.last_attempted_at IS 'When its newest attempt started.';
+COMMENT ON COLUMN task_runs.finished_at IS 'When it reached its final status.';
+COMMENT ON COLUMN task_runs.return_value IS 'What the task returned, the JSON text as it was sent.';
+COMMENT ON COLUMN task_runs.errors IS 'One entry a failed attempt: kind, exception_class, message, traceback, attempt, worker_id, at.';
+COMMENT ON COLUMN task_runs.waiting_reason IS 'Why it is not running, in words, where there is more to say than its status.';
+COMMENT ON COLUMN task_runs.cancel_requested_at IS 'When somebody asked for it to be cancelled; a running one is stopped by its worker, and gets no other attempt.';
+COMMENT ON COLUMN task_runs.replay_of IS 'The id of the run that it replays.';
+
+COMMENT ON CONSTRAINT task_runs_pkey ON task_runs IS 'One row an id.';
+COMMENT ON CONSTRAINT task_runs_status_known ON task_runs IS 'Only the seven statuses.';
+COMMENT ON CONSTRAINT task_runs_priority_bounded ON task_runs IS 'As Django bounds it.';
+COMMENT ON CONSTRAINT task_runs_spec_hash_whole ON task_runs IS 'A hash is 64 lower-case hex digits.';
+COMMENT ON CONSTRAINT task_runs_claim_only_while_running ON task_runs IS 'A RUNNING run has a whole claim; any other has none.';
+COMMENT ON CONSTRAINT task_runs_attempts_are_worker_ids ON task_runs IS 'Each attempt is signed.';
+COMMENT ON CONSTRAINT task_runs_counters_bounded ON task_runs IS 'No more failures than attempts, and at least one try.';
+COMMENT ON CONSTRAINT task_runs_finished_has_its_time ON task_runs IS 'Finished runs, and no others, say when.';
+COMMENT ON CONSTRAINT task_runs_value_only_on_success ON task_runs IS 'Successful runs, and no others, have a value.';
+COMMENT ON CONSTRAINT task_runs_timeout_bounded ON task_runs IS 'At most 30 days, and no NaN.';
+COMMENT ON CONSTRAINT task_runs_times_readable ON task_runs IS 'Times that Python can read in any time zone.';
+COMMENT ON CONSTRAINT task_runs_expires_after_enqueue ON task_runs IS 'What expires does so after its enqueue.';
+
+COMMENT ON INDEX task_runs_claim IS 'The claim: runs in the order in which a queue hands them out.';
+COMMENT ON INDEX task_runs_due IS 'Runs that fall due, for their promotion.';
+COMMENT ON INDEX task_runs_held IS 'What each worker holds, for renewals and rescue.';
+COMMENT ON INDEX task_runs_finished IS 'Finished runs by age.';
+COMMENT ON INDEX task_runs_replay IS 'Finished runs by their spec, for a replay by hash.';
+
+COMMENT ON TABLE reproq_workers IS 'One row a worker that has registered.';
+COMMENT ON COLUMN reproq_workers.worker_id IS 'Its name; a living one bears it alone.';
+COMMENT ON COLUMN reproq_workers.hostname IS 'The host it runs on.';
+COMMENT ON COLUMN reproq_workers.pid IS 'Its process id there.';
+COMMENT ON COLUMN reproq_workers.queues IS 'The queues that it serves; `*` is all.';
+COMMENT ON COLUMN reproq_workers.executor IS 'How it executes runs.';
+COMMENT ON COLUMN reproq_workers.concurrency IS 'How many runs it executes at once.';
+COMMENT ON COLUMN reproq_workers.version IS 'The version of Reproq.';
+COMMENT ON COLUMN reproq_workers.started_at IS 'When it registered.';
+COMMENT ON COLUMN reproq_workers.last_seen_at IS 'Its newest heartbeat; older than a lease means lost.';
+COMMENT ON COLUMN reproq_workers.draining IS 'It finishes what it holds and claims nothing more.';
+COMMENT ON COLUMN reproq_workers.idle_queues IS 'The queues in which it found nothing when it last looked.';
+COMMENT ON CONSTRAINT reproq_workers_pkey ON reproq_workers IS 'One row a name.';
+
+COMMENT ON TABLE periodic_tasks IS 'A task to be enqueued whenever its cron expression fires.';
+COMMENT ON COLUMN periodic_tasks.id IS 'The key.';
+COMMENT ON COLUMN periodic_tasks.name IS 'What people call it.';
+COMMENT ON COLUMN periodic_tasks.cron_expr IS 'Five fields, or six with the seconds first.';
+COMMENT ON COLUMN periodic_tasks.time_zone IS 'The zone in which the expression is meant.';
+COMMENT ON COLUMN periodic_tasks.task_path IS 'The dotted path of the task.';
+COMMENT ON COLUMN periodic_tasks.args IS 'Positional arguments, as JSON.';
+COMMENT ON COLUMN periodic_tasks.kwargs IS 'Keyword arguments, as JSON.';
+COMMENT ON COLUMN periodic_tasks.queue_name IS 'The queue of its runs.';
+COMMENT ON COLUMN periodic_tasks.priority IS 'The priority of its runs.';
+COMMENT ON COLUMN periodic_tasks.enabled IS 'Whether it fires.';
+COMMENT ON COLUMN periodic_tasks.next_run_at IS 'Its next tick.';
+COMMENT ON COLUMN periodic_tasks.last_run_at IS 'Its newest tick.';
+COMMENT ON CONSTRAINT periodic_tasks_pkey ON periodic_tasks IS 'One row an id.';
+COMMENT ON CONSTRAINT periodic_tasks_name_key ON periodic_tasks IS 'A name is given once.';
+
+COMMENT ON TABLE reproq_logs IS 'What one attempt printed.';
+COMMENT ON COLUMN reproq_logs.id IS 'The key.';
+COMMENT ON COLUMN reproq_logs.run_id IS 'The run.';
+COMMENT ON COLUMN reproq_logs.attempt IS 'The attempt, counted from 1.';
+COMMENT ON COLUMN reproq_logs.head IS 'The first bytes.';
+COMMENT ON COLUMN reproq_logs.tail IS 'The last bytes, where it printed more than the cap.';
+COMMENT ON COLUMN reproq_logs.bytes_total IS 'How many bytes it printed in all.';
+COMMENT ON CONSTRAINT reproq_logs_pkey ON reproq_logs IS 'One row an id.';
+COMMENT ON CONSTRAINT reproq_logs_one_an_attempt ON reproq_logs IS 'One row an attempt.';
+
+COMMENT ON TABLE reproq_meta IS 'One row that names this installation.';
+COMMENT ON COLUMN reproq_meta.only_row IS 'Always true: there is no second row.';
+COMMENT ON COLUMN reproq_meta.installation IS 'Drawn once; two databases are the same one where it is equal.';
+COMMENT ON COLUMN reproq_meta.schema_version IS 'Which version of the tables this is; a worker refuses an older one.';
+COMMENT ON CONSTRAINT reproq_meta_pkey ON reproq_meta IS 'One row only.';
+COMMENT ON CONSTRAINT reproq_meta_only_row_check ON reproq_meta IS 'One row only.';

@@ -1,0 +1,147 @@
+"""The documentation as such: nothing in it is untested without a word, and nothing that it names is missing."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from reproq.child.by_hand import whole_payload
+from reproq.cli import reproq
+from reproq.lifecycle import Failure, Success
+from reproq.wire import decode_reply
+from tests.docs.pages import DOCS, KEYS, ROOT, RUN, SHOWN, Block, blocks_in, blocks_of, pages
+
+CHECKLIST = (DOCS / "checklist.md").read_text("utf-8")
+TEST_ID = re.compile(r"tests/[\w/]+\.py::test_\w+")
+LIMIT_CHARACTERS = 128
+
+
+def faults_of(block: Block) -> Iterator[str]:
+    """What is wrong with the language and the marks of one block."""
+    if block.language not in RUN | SHOWN:
+        yield f"the language {block.language!r} is none of {', '.join(sorted(RUN | SHOWN))}"
+    for key, words in block.marks.items():
+        if key not in KEYS:
+            yield f"the mark {key!r} is none of {', '.join(sorted(KEYS))}"
+        if key == "not run" and len(words.split()) < 3:
+            yield "the mark `not run` gives no reason"
+        if key == "tested by" and not exists(words):
+            yield f"there is no test {words}"
+
+
+def exists(test_id: str) -> bool:
+    path, _, name = test_id.partition("::")
+    return (ROOT / path).is_file() and f"\ndef {name}(" in (ROOT / path).read_text("utf-8")
+
+
+def test_every_block_is_executed_or_says_why_not() -> None:
+    found = [f"{block}: {fault}" for page in pages() for block in blocks_of(page) for fault in faults_of(block)]
+    assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("```\nwhat?\n```\n", "the language ''"),
+        ("<!-- not run: no -->\n```python\n```\n", "gives no reason"),
+        ("<!-- skip: this is no key -->\n```python\n```\n", "the mark 'skip'"),
+        ("<!-- tested by: tests/docs/test_pages.py::test_nothing -->\n```sql\n```\n", "there is no test"),
+    ],
+)
+def test_an_untested_block_is_noticed(text: str, fault: str) -> None:
+    assert fault in "\n".join(fault for block in blocks_in(text) for fault in faults_of(block))
+
+
+def test_no_fence_is_indented_where_no_test_would_find_it() -> None:
+    assert not [page for page in pages() if re.search(r"^[ \t]+```", (DOCS / page).read_text("utf-8"), re.MULTILINE)]
+
+
+def test_no_line_of_prose_is_too_long() -> None:
+    found = [
+        f"docs/{page}:{number}"
+        for page in pages()
+        if "made from the code by `scripts/reference`" not in (text := (DOCS / page).read_text("utf-8"))
+        for number, line in enumerate(text.splitlines(), start=1)
+        if len(line) > LIMIT_CHARACTERS and not line.startswith(("|", "<!--"))
+    ]
+    assert not found
+
+
+def test_every_page_is_in_the_navigation_and_nothing_else() -> None:
+    named = re.findall(r"^ +- .+: ([\w/.-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(named) == pages(), "mkdocs.yml names the pages"
+
+
+def test_the_protocol_page_shows_a_payload_and_replies_as_they_are() -> None:
+    payload, *replies = (
+        block.text for block in blocks_of("reference/executor-protocol.md") if block.language == "json"
+    )
+    worker_made = json.loads(whole_payload(b'{"task_path": "shop.tasks.add"}'))
+    assert json.loads(payload).keys() == worker_made.keys()
+    ok, failed = (decode_reply(reply.encode()).outcome for reply in replies)
+    assert (ok, type(failed)) == (Success("5"), Failure)
+
+
+# -- the checklist ----------------------------------------------------------------------------------------------------
+
+
+def rows() -> list[tuple[str, str]]:
+    """`(promise, what shows it)` of every row."""
+    lines = [line for line in CHECKLIST.splitlines() if line.startswith('| "')]
+    return [(cells[1].strip(), "|".join(cells[2:]).strip(" |")) for cells in (line.split("|") for line in lines)]
+
+
+def test_every_promise_is_shown_or_said_to_be_open() -> None:
+    assert len(rows()) > 60
+    bare = [promise for promise, shown in rows() if not re.search(r"`|not yet: \w", shown)]
+    assert not bare
+
+
+def test_every_test_that_the_docs_name_exists() -> None:
+    named = {found for page in pages() for found in TEST_ID.findall((DOCS / page).read_text("utf-8"))}
+    assert len(named) > 60
+    assert not sorted(name for name in named if not exists(name))
+
+
+def command_faults(words: list[str]) -> Iterator[str]:
+    """What is wrong with one command of the checklist."""
+    match words:
+        case ["reproq", *rest]:
+            command: click.Command = reproq
+            context = click.Context(reproq)
+            while isinstance(command, click.Group):
+                found = command.get_command(context, rest[0])
+                if found is None:
+                    yield f"there is no command {rest[0]}"
+                    return
+                command, rest = found, rest[1:]
+            flags = {flag for parameter in command.params for flag in parameter.opts}
+            yield from (f"{command.name} has no {word}" for word in rest if word.startswith("-") and word not in flags)
+        case ["python", "-m", module, *_]:
+            if not (ROOT / "src" / module.replace(".", "/")).with_suffix(".py").is_file():
+                yield f"there is no module {module}"
+        case ["python", path] | [path]:
+            if not (ROOT / path).is_file():
+                yield f"there is no file {path}"
+        case ["pip", "install", "reproq"]:
+            pass
+        case _:
+            yield "is no command that this test knows"
+
+
+def test_every_command_of_the_checklist_is_a_real_one() -> None:
+    found = []
+    for _, shown in rows():
+        for text in re.findall(r"`([^`]+)`", shown):
+            if not TEST_ID.fullmatch(text) and (" " in text or "/" in text):
+                found += [f"{text}: {fault}" for fault in command_faults(text.split())]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "words", ["reproq worcker", "reproq worker --leese 1s", "python -m no.such", "python no.py", "x y z"]
+)
+def test_a_command_that_is_none_is_noticed(words: str) -> None:
+    assert list(command_faults(words.split()))
