@@ -10,7 +10,7 @@ import pytest
 
 from reproq.lifecycle import Failure, Kind, Outcome, Release, Success
 from reproq.loadtest import verify as verify_module
-from reproq.loadtest.verify import Bounds
+from reproq.loadtest.verify import Bounds, Invariant, Scope
 from reproq.store.interventions import cancel, retry
 from reproq.store.runs import requeue
 from tests.acceptance.workers import statuses, wait_for, worker
@@ -67,6 +67,18 @@ def test_a_run_that_postgresql_cannot_judge_does_not_hide_the_others(
     wrong = {offence.subject: offence.what for offence in offences(found(dsn))["hash_is_of_the_spec"]}
     assert wrong.keys() == {ids[3], ids[11]}
     assert "nested deeper than 100 levels" in wrong[ids[3]]
+
+
+def test_an_invariant_without_an_answer_in_time_leaves_the_others_theirs(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Invariant("slow", Scope.NOW, "It sleeps.", "SELECT 1, pg_sleep(60)::text")
+    wrong = Invariant("wrong", Scope.NOW, "It is wrong.", "SELECT 1, 'wrong'")
+    monkeypatch.setattr(verify_module, "invariants", lambda: [slow, wrong])
+    report = found(dsn, bounds=Bounds(statement_seconds=1.0))
+    assert [finding.unanswered for finding in report.unanswered] == ["no answer within 1 s"]
+    assert list(offences(report)) == ["wrong"]
+    assert not report.is_whole
 
 
 def test_what_is_gone_at_the_second_look_is_no_offence(
