@@ -41,6 +41,10 @@ class DatabaseUnavailable(ReproqError):
     """The database cannot be reached, for a reason that waiting may mend."""
 
 
+class MissingGrant(ReproqError):
+    """The role may not read what a command reads; its text holds the statements that would let it."""
+
+
 class RunNotFound(ReproqError, LookupError):
     """No run has this id or spec hash."""
 

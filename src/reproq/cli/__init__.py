@@ -23,6 +23,7 @@ OWN_COMMANDS: Final = {
     "replay": "reproq.cli.replay:replay",
     "runs": "reproq.cli.logs:runs",
     "status": "reproq.cli.status:status",
+    "verify": "reproq.cli.verify:verify",
     "version": "reproq.cli.version:version",
     "worker": "reproq.cli.worker:worker",
 }

@@ -1,1 +1,1 @@
-"""The tools that put load on a database and look at what became of it. A front desk: a file a command."""
+"""The tools that put load on a database, and those that prove what became of it. A front desk: a file a command."""

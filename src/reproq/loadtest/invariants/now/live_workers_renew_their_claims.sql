@@ -1,0 +1,14 @@
+-- A worker that is alive renews the lease of every run that it holds.
+SELECT run.id, concat('the lease ended at ', run.lease_expires_at, ', and worker ', run.worker_id, ' is alive')
+FROM task_runs AS run
+CROSS JOIN (SELECT coalesce(%(now)s::timestamptz, now()) AS moment) AS clock
+WHERE
+    run.worker_id IS NOT NULL
+    AND run.lease_expires_at < clock.moment - %(grace_seconds)s::float8 * interval '1 second'
+    AND EXISTS (
+        SELECT FROM reproq_workers AS worker
+        WHERE
+            worker.worker_id = run.worker_id
+            AND worker.last_seen_at >= clock.moment - %(lease_seconds)s::float8 * interval '1 second'
+            AND worker.started_at < clock.moment - %(grace_seconds)s::float8 * interval '1 second'
+    )
