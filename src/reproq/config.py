@@ -108,7 +108,8 @@ def _argv(pattern: str, template: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One thing that can be configured. `bounds` are inclusive; `environment` holds our name first, then aliases."""
+    """One thing that can be configured. `bounds` are inclusive; `environment` holds our name first, then aliases;
+    `choices` are all values there are, where those can be listed."""
 
     help: str
     parse: Callable[[object], Any]
@@ -116,7 +117,7 @@ class Knob:
     bounds: tuple[float, float] | None = None
     unit: str = ""
     secret: bool = False
-    flag: bool = True
+    choices: tuple[str, ...] = ()
 
 
 def _knob(default: Any, explanation: str, parse: Callable[[object], Any], *environment: str, **more: Any) -> Any:
@@ -138,7 +139,12 @@ class Config:
         0, "Runs at once; 0 takes the number of CPUs.", whole, "REPROQ_CONCURRENCY", bounds=(0, 10_000)
     )
     executor: str = _knob(
-        "fork", f"How runs are executed: {', '.join(EXECUTORS)}.", executor_name, "REPROQ_EXECUTOR", "EXEC_MODE"
+        "fork",
+        f"How runs are executed: {', '.join(EXECUTORS)}.",
+        executor_name,
+        "REPROQ_EXECUTOR",
+        "EXEC_MODE",
+        choices=EXECUTORS,
     )
     python_path: str = _knob(
         "",

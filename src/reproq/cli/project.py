@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from reproq.config import KNOBS, Config, Source, duration, from_environment, load
+from reproq.config import KNOBS, Config, Knob, Source, duration, from_environment, load
 from reproq.errors import ConfigurationError
 from reproq.store.db import address, opened
 from reproq.store.workers import installation
@@ -50,7 +50,15 @@ def flag(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     if default := default_text(name):
         notes.insert(0, f"default: {default}")
     help_text = f"{knob.help}  [{'; '.join(notes)}]"
-    return click.option(f"--{name.replace('_', '-')}", name, default=None, metavar=name.upper(), help=help_text)
+    spelled = f"--{name.replace('_', '-')}"
+    return click.option(
+        spelled, name, default=None, metavar=name.upper(), help=help_text, shell_complete=_beginnings(knob)
+    )
+
+
+def _beginnings(knob: Knob) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a shell offers for a flag: its choices, by how they begin."""
+    return lambda context, parameter, incomplete: [one for one in knob.choices if one.startswith(incomplete)]
 
 
 def default_text(name: str) -> str:
