@@ -14,7 +14,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from reproq import __version__
-from reproq.errors import ConfigurationError, ReproqError, RunNotFound
+from reproq.errors import (
+    AddressRefused,
+    ConfigurationError,
+    DatabaseUnavailable,
+    NotMigrated,
+    ReproqError,
+    RunNotFound,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ OWN_COMMANDS: Final = {
 }
 FAILED, USAGE, FOUND_SOMETHING, NOT_FOUND = 1, 2, 3, 4
 """Exit codes; 0 is done."""
+ADDRESS_FROM: Final = "reproq.address_from"
+"""In a context's meta: where the address of the database stands, once a command has found it."""
 
 
 class LazyGroup(click.Group):
@@ -62,6 +71,14 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, listed.help) for name, listed in self._listed().items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (AddressRefused, DatabaseUnavailable, NotMigrated) as error:
+            if (place := ctx.meta.get(ADDRESS_FROM)) is None:
+                raise
+            raise type(error)(f"{error} (the address comes from {place})") from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         found = [(name, listed.help) for name, listed in self._listed().items() if name.startswith(incomplete)]
