@@ -69,3 +69,10 @@ def return_and_count(folder: str, what: str) -> object:
         "large": "x" * (10 * 1024 * 1024),
     }
     return values[what]
+
+
+@task
+@options(max_attempts=1)
+def resize(width: int) -> dict[str, int]:
+    """A stub: a program is mapped to it."""
+    raise AssertionError("the body of a stub is never called")
