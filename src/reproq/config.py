@@ -108,7 +108,8 @@ def _argv(pattern: str, template: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One thing that can be configured. `bounds` are inclusive; `environment` holds our name first, then aliases."""
+    """One thing that can be configured. `bounds` are inclusive; `environment` holds our name first, then aliases;
+    `choices` are all values there are, where those can be listed."""
 
     help: str
     parse: Callable[[object], Any]
@@ -116,7 +117,7 @@ class Knob:
     bounds: tuple[float, float] | None = None
     unit: str = ""
     secret: bool = False
-    flag: bool = True
+    choices: tuple[str, ...] = ()
 
 
 def _knob(default: Any, explanation: str, parse: Callable[[object], Any], *environment: str, **more: Any) -> Any:
@@ -138,7 +139,12 @@ class Config:
         0, "Runs at once; 0 takes the number of CPUs.", whole, "REPROQ_CONCURRENCY", bounds=(0, 10_000)
     )
     executor: str = _knob(
-        "fork", f"How runs are executed: {', '.join(EXECUTORS)}.", executor_name, "REPROQ_EXECUTOR", "EXEC_MODE"
+        "fork",
+        f"How runs are executed: {', '.join(EXECUTORS)}.",
+        executor_name,
+        "REPROQ_EXECUTOR",
+        "EXEC_MODE",
+        choices=EXECUTORS,
     )
     python_path: str = _knob(
         "",
@@ -210,21 +216,27 @@ KNOBS: Final[dict[str, Knob]] = {item.name: item.metadata["knob"] for item in fi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where values come from, in people's words, and the values by the knobs' names."""
+    """Where values come from, in people's words, and the values by the knobs' names. `places` are the words for single
+    values, where those can be more exact."""
 
     name: str
     values: Mapping[str, object]
+    places: Mapping[str, str] = dataclass_field(default_factory=dict)
+
+    def place(self, name: str) -> str:
+        """Where the value of one knob stands."""
+        return self.places.get(name, self.name)
 
 
 def from_environment(environ: Mapping[str, str]) -> Source:
     """The knobs that the environment sets; the first name of a knob that is set and not empty wins."""
-    found: dict[str, object] = {}
-    for name, knob in KNOBS.items():
-        for variable in knob.environment:
-            if environ.get(variable):
-                found[name] = environ[variable]
-                break
-    return Source("the environment", found)
+    chosen = {name: next(filter(environ.get, knob.environment), "") for name, knob in KNOBS.items()}
+    found = {name: variable for name, variable in chosen.items() if variable}
+    return Source(
+        "the environment",
+        {name: environ[variable] for name, variable in found.items()},
+        {name: f"the environment variable {variable}" for name, variable in found.items()},
+    )
 
 
 def load(*sources: Source) -> Config:
@@ -239,20 +251,22 @@ def load(*sources: Source) -> Config:
             try:
                 values[name] = _parsed(name, value)
             except ValueError as error:
-                problems.append(f"{source.name}: {error}")
+                problems.append(f"{source.place(name)}: {error}")
     if not problems:
         config = Config(**values)
-        problems = conflicts(config)
+        found = origins(*sources)
+        for involved, sentence in conflicts(config):
+            problems.append(f"{sentence} ({', '.join(f'{name}: {found[name]}' for name in involved)})")
         if not problems:
             return config
     raise ConfigurationError("\n".join(problems))
 
 
 def origins(*sources: Source) -> dict[str, str]:
-    """Where the value of each knob comes from: the name of the last source that sets it, or `default`."""
+    """Where the value of each knob comes from: the place in the last source that sets it, or `default`."""
     found = dict.fromkeys(KNOBS, "default")
     for source in sources:
-        found |= dict.fromkeys(source.values, source.name)
+        found |= {name: source.place(name) for name in source.values}
     return found
 
 
@@ -273,16 +287,17 @@ def _parsed(name: str, value: object) -> Any:
     return parsed
 
 
-def conflicts(config: Config) -> list[str]:
-    """Values that are fine alone and cannot work together, each with its remedy."""
-    problems = []
+def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
+    """Values that are fine alone and cannot work together: their names, and a sentence with the remedy."""
+    problems: list[tuple[tuple[str, ...], str]] = []
     if config.lease < 3 * config.heartbeat - 1e-9:  # 3 x 0.2 is a little more than 0.6
-        problems.append(
-            f"lease must be at least 3 x heartbeat, got lease={config.lease:g}s heartbeat={config.heartbeat:g}s; "
-            "raise lease or lower heartbeat"
-        )
+        got = f"lease={config.lease:g}s heartbeat={config.heartbeat:g}s"
+        sentence = f"lease must be at least 3 x heartbeat, got {got}; raise lease or lower heartbeat"
+        problems.append((("lease", "heartbeat"), sentence))
     if "*" in config.queues and len(config.queues) > 1:
-        problems.append(f"queues = {','.join(config.queues)} mixes * with names; give * alone or names alone")
+        sentence = f"queues = {','.join(config.queues)} mixes * with names; give * alone or names alone"
+        problems.append((("queues",), sentence))
     if config.exclude_queues and config.queues != ("*",):
-        problems.append("exclude_queues only works beside queues = *; leave it out or serve *")
+        sentence = "exclude_queues only works beside queues = *; leave it out or serve *"
+        problems.append((("exclude_queues", "queues"), sentence))
     return problems

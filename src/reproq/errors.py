@@ -17,6 +17,10 @@ class ConfigurationError(ReproqError):
     """Settings, flags or environment hold values that cannot work; one text lists all of them."""
 
 
+class AddressRefused(ConfigurationError):
+    """The address of the database cannot be parsed, or a server refuses it; only a person can mend that."""
+
+
 class InvalidArguments(ReproqError, ValueError):
     """The arguments of a run cannot be hashed or stored. `path` says where, as in `args[0].items[3]`."""
 

@@ -23,6 +23,7 @@ _KWARGS: Final = ',"kwargs":'
 _ERRORS: Final = ',"errors":'
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _scanner: Final = json.JSONDecoder()
+_encoded: Final = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one a call
 
 REPLY_KINDS: Final = frozenset(
     {Kind.EXCEPTION, Kind.UNKNOWN_TASK, Kind.BAD_RETURN, Kind.SPEC_TAMPERED, Kind.BAD_SPEC, Kind.TIMEOUT}
@@ -78,7 +79,7 @@ class Payload:
             "timeout_seconds": self.timeout_seconds,
             "seed": self.seed,
         }
-        opening = json.dumps(head, separators=(",", ":"))[:-1]
+        opening = _encoded(head)[:-1]
         text = f"{opening}{_ARGS}{self.args_json}{_KWARGS}{self.kwargs_json}{_ERRORS}{self.errors_json}}}"
         return text.encode("utf-8")
 
@@ -99,7 +100,7 @@ class Reply:
             case Failure(kind, exception_class, message, traceback):
                 body: dict[str, Any] = {"ok": False, "kind": str(kind), "exception_class": exception_class}
                 body |= {"message": message, "traceback": traceback} | times
-                return json.dumps(body, separators=(",", ":")).encode()
+                return _encoded(body).encode()
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -158,7 +159,7 @@ def _skip_space(text: str, start: int) -> int:
 
 def _dumped(value: Any) -> str:
     try:
-        return json.dumps(value, separators=(",", ":"))
+        return _encoded(value)
     except RecursionError as error:
         raise ProtocolError(f"the reply's `return` is nested too deep ({error})") from None
 

@@ -60,11 +60,12 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
         """Insert one run, in the caller's own transaction: rolled back with it, visible with it.
 
-        Raises InvalidTask, reproq.errors.InvalidArguments (with the path of the fault) and ImproperlyConfigured, all
-        before anything is sent to the database.
+        Raises InvalidTask, reproq.errors.InvalidArguments (with the path of the fault; a TypeError too where the
+        function does not take the arguments) and ImproperlyConfigured, all before anything is sent to the database.
         """
         self.validate_task(task)
         run = self._new_run(task, args, kwargs)
+        self.validate_call(task, args, kwargs)
         with self._cursor() as cursor:
             answer = runs.enqueue(cursor, run)
         result = results.of_enqueued(task, run, answer, self.settled.defaults)
@@ -92,7 +93,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         """The result of a run of this backend, in one query.
 
         Raises TaskResultDoesNotExist for an id that is malformed, unknown or another backend's, and
-        reproq.errors.UnknownTask where the run's task is not to be found.
+        reproq.errors.UnknownTask where the run's task is not to be found (docs/why/results-of-unknown-tasks.md).
         """
         key = stored_results.parse_result_id(result_id)
         row = None

@@ -53,15 +53,21 @@ def database_alias(backend: str) -> str:
 
 def options_source(backend: str) -> Source:
     """What one `TASKS` alias sets for the engine, unknown keys included: `reproq.config.load` refuses those."""
-    options = options_of(_tasks().get(backend, {}))
-    return Source(f"TASKS[{backend!r}]['OPTIONS']", {key: options[key] for key in options if key not in OWN_KEYS})
+    params = _tasks().get(backend, {})
+    return _source(backend, params, {name: value for name, value in options_of(params).items() if name not in OWN_KEYS})
 
 
 def source_of(backend: str, params: dict[str, Any]) -> Source:
     """The engine's knobs that one backend's settings set; unknown keys are left out (a system check names them)."""
     known = [name for name in known_keys() if name not in OWN_KEYS]
-    values = {name: value for name, value in options_of(params).items() if name in known}
-    return Source(f"TASKS[{backend!r}]['OPTIONS']", values)
+    return _source(backend, params, {name: value for name, value in options_of(params).items() if name in known})
+
+
+def _source(backend: str, params: dict[str, Any], values: dict[str, Any]) -> Source:
+    where = f"TASKS[{backend!r}]['OPTIONS']"
+    given = params.get("OPTIONS")
+    written = given if isinstance(given, dict) else {}
+    return Source(where, values, {str(key).lower(): f"{where}[{key!r}]" for key in written})
 
 
 def options_of(params: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,9 @@ class ImmediateBackend(TaskRules, immediate.ImmediateBackend):
 
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
         self.validate_task(task)
-        return super().enqueue(task, **arguments(spec_of(task.module_path, args, kwargs)))
+        given = arguments(spec_of(task.module_path, args, kwargs))
+        self.validate_call(task, **given)
+        return super().enqueue(task, **given)
 
 
 class DummyBackend(TaskRules, dummy.DummyBackend):
@@ -29,6 +31,8 @@ class DummyBackend(TaskRules, dummy.DummyBackend):
 
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
         self.validate_task(task)
+        given = arguments(spec_of(task.module_path, args, kwargs))
+        self.validate_call(task, **given)
         if isinstance(task.run_after, timedelta):
             task = altered(task, run_after=timezone.now() + task.run_after)
-        return super().enqueue(task, **arguments(spec_of(task.module_path, args, kwargs)))
+        return super().enqueue(task, **given)

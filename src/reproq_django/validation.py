@@ -1,12 +1,16 @@
 """What a Task must be, beyond Django's own rules: shared by our backend and the ones for tests."""
 
+import inspect
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from django.tasks import Task
 from django.tasks.exceptions import InvalidTask
 from django.utils import timezone
 
+from reproq.errors import InvalidArguments
 from reproq.queue_names import queue_name_fault
 from reproq_django.task_class import ReproqTask, altered
 
@@ -14,8 +18,13 @@ FIRST_YEAR: Final = 2
 LAST_YEAR: Final = 9998  # a year of room, so that no session's time zone reaches a year that Python has not
 
 
+class WrongArguments(InvalidArguments, TypeError):
+    """Arguments that the task's function does not take; a TypeError too, as its call would have raised."""
+
+
 class TaskRules:
-    """Mix-in for a BaseTaskBackend: our task class, run_after as a timedelta, names and times that can be stored."""
+    """Mix-in for a BaseTaskBackend: our task class, run_after as a timedelta, names and times that can be stored,
+    arguments that the function takes."""
 
     task_class = ReproqTask
 
@@ -25,6 +34,26 @@ class TaskRules:
         super().validate_task(task if moment is task.run_after else altered(task, run_after=moment))  # type: ignore[misc]
         if fault := queue_name_fault(task.queue_name):
             raise InvalidTask(f"Queue {task.queue_name!r} {fault}.")
+
+    def validate_call(self, task: Task, args: Any, kwargs: Any) -> None:
+        """Raise WrongArguments, naming task and signature, for a call that could only fail, attempt for attempt."""
+        if (signature := _signature(task.func)) is None:
+            return
+        context = [None] if task.takes_context else []
+        try:
+            signature.bind(*context, *args, **kwargs)
+        except TypeError as error:
+            raise WrongArguments(f"{task.module_path}{signature} does not take these arguments: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    """What a call of the function itself must bind to: of a decorated one, what the wrapper takes, which may be less or
+    more than what it wraps. None where Python cannot tell."""
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return None
 
 
 def moment_of(run_after: Any) -> datetime | None:

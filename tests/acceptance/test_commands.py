@@ -39,6 +39,8 @@ def test_waiting_for_a_run_that_nobody_takes_ends_with_the_reason(dsn: str, pg: 
         (("--args", "[1"), "is not JSON"),
         (("--kwargs", "[]"), "--kwargs = '[]' is not an object"),
         (("--in", "soon"), "--in = 'soon' is not a duration such as"),
+        (("--in", "-5m"), "--in = '-5m' is not a duration such as"),
+        (("--in", "999999999999d"), "--in = '999999999999d' is more than 36,500 days"),
         (("--at", "2001-01-01T00:00:00+00:00"), "is in the past"),
         (("--at", "tomorrow"), "is not a moment such as"),
         (("--at", "2040-01-01", "--in", "5m"), "give either --in or --at"),
@@ -127,9 +129,9 @@ def test_the_configuration_says_where_each_value_comes_from_and_masks_the_secret
     result = reproq(dsn, *arguments, cwd=tmp_path, REPROQ_HEARTBEAT="8s")
     facts = json.loads(result.stdout)
     assert facts["lease"] == {"value": "40s", "from": "reproq.toml"}
-    assert facts["heartbeat"] == {"value": "8s", "from": "the environment"}
+    assert facts["heartbeat"] == {"value": "8s", "from": "the environment variable REPROQ_HEARTBEAT"}
     assert facts["queues"]["value"] == "mail,default"
-    assert facts["concurrency"] == {"value": 3, "from": "the command line"}
+    assert facts["concurrency"] == {"value": 3, "from": "--concurrency"}
     assert facts["timeout"] == {"value": "900s", "from": "default"}
     assert "s3cret" not in result.stdout
     assert str(conninfo.conninfo_to_dict(dsn)["dbname"]) in facts["dsn"]["value"]

@@ -71,3 +71,33 @@ def test_the_cold_executor_runs_one_payload_by_hand(dsn: str) -> None:
     result = subprocess.run(command, env=environment(dsn), cwd=ROOT, capture_output=True, timeout=30, check=False)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["return"] == 5
+
+
+@pytest.mark.parametrize("pattern", [f"{TASKS}.resize", "queue:media"])
+def test_a_stub_is_enqueued_in_django_run_by_a_program_and_its_result_read(
+    pattern: str, dsn: str, enqueue: Callable[..., Any]
+) -> None:
+    result = enqueue("resize", 640, queue_name="media")
+    commands = json.dumps({pattern: ["examples/resize.sh"]})
+    reproq(dsn, "worker", "--burst", "--executor", "command", "--commands", commands, "--queues", "media")
+    stored = result.task.get_result(result.id)
+    assert (str(stored.status), stored.return_value) == ("SUCCESSFUL", {"width": 640, "half": 320})
+    assert (stored.attempts, stored.errors) == (1, [])
+
+
+def test_a_program_that_fails_leaves_djangos_error(dsn: str, enqueue: Callable[..., Any]) -> None:
+    result = enqueue("resize", "wide")
+    commands = json.dumps({"*.resize": ["examples/resize.sh"]})
+    reproq(dsn, "worker", "--burst", "--executor", "command", "--commands", commands)
+    result.refresh()
+    assert (str(result.status), result.errors[0].exception_class_path) == ("FAILED", "BadWidth")
+    assert result.errors[0].traceback == "args must hold one whole number"
+
+
+def test_sql_enqueues_what_no_python_knows_and_a_program_runs_it(dsn: str, pg: psycopg.Connection) -> None:
+    query = "SELECT reproq_enqueue('rust.resize', '[640]'::json, queue_name => 'rust')"
+    (number,) = pg.execute(query).fetchone() or (0,)
+    commands = json.dumps({"rust.*": ["examples/resize.sh"]})
+    reproq(dsn, "worker", "--burst", "--executor", "command", "--commands", commands, "--queues", "rust")
+    facts = json.loads(reproq(dsn, "runs", "show", str(number), "--json").stdout)
+    assert (facts["status"], facts["return_value"]) == ("SUCCESSFUL", {"width": 640, "half": 320})

@@ -1,6 +1,7 @@
 """What a worker or command says when it cannot work: the thing, the value, and the remedy; nothing is half-done."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from psycopg import conninfo
@@ -90,3 +91,69 @@ def test_without_a_project_or_an_address_the_remedy_is_said(dsn: str, tmp_path: 
     result = subprocess.run(command, env=outside, cwd=str(tmp_path), capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "DATABASE_URL" in result.stderr
+
+
+def test_an_error_of_the_database_says_where_its_address_comes_from(dsn: str) -> None:
+    nowhere = url(dsn, host="127.0.0.1", port="1")
+    of_variable = reproq(dsn, "status", check=False, DATABASE_URL=nowhere)
+    assert of_variable.returncode == 1
+    assert "(the address comes from the environment variable DATABASE_URL)" in of_variable.stderr
+    assert "(the address comes from --dsn)" in reproq(dsn, "status", "--dsn", nowhere, check=False).stderr
+    of_django = reproq(nowhere, "runs", "list", check=False)
+    assert "(the address comes from DATABASES of the Django project)" in of_django.stderr
+
+
+def test_a_wrong_value_is_named_with_the_place_where_it_stands(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "reproq.toml").write_text('lease = 30\nqueues = 5\ntimeout = "soon"\n')
+    result = reproq(dsn, "worker", "--concurrency", "two", check=False, cwd=tmp_path, POLL_INTERVAL="often")
+    assert result.returncode == 2
+    for line in (
+        "reproq.toml: queues = 5 is not a list of names",
+        "reproq.toml: timeout = 'soon' is not a duration",
+        "the environment variable POLL_INTERVAL: poll_interval = 'often' is not a duration",
+        "--concurrency: concurrency = 'two' is not a whole number",
+    ):
+        assert line in result.stderr
+
+
+def test_a_file_that_is_no_toml_is_named(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "reproq.toml").write_text("lease = \n")
+    result = reproq(dsn, "status", check=False, cwd=tmp_path)
+    assert result.returncode == 2
+    assert f"{tmp_path}/reproq.toml is not TOML" in result.stderr
+
+
+def test_a_password_in_a_file_that_others_can_read_is_warned_of(dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "reproq.toml"
+    file.write_text(f'dsn = "{url(dsn, password="s3cret")}"\n')
+    for mode, warned in ((0o644, True), (0o600, False)):
+        file.chmod(mode)
+        result = reproq(dsn, "config", cwd=tmp_path)
+        assert ("holds a password in dsn and can be read by others (mode 644); chmod 600" in result.stderr) is warned
+        assert "s3cret" not in result.stderr + result.stdout
+    file.write_text(f'dsn = "{url(dsn)}"\n')
+    file.chmod(0o644)
+    assert "WARNING" not in reproq(dsn, "config", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--colour", "red"), "No such option"),
+        (("--status", "PENDING"), "'PENDING' is not one of"),
+        (("--error", "sad"), "'sad' is not one of"),
+        (("--since", "yesterday"), "--since = 'yesterday' is not a duration such as"),
+        (("--since", "999999999999d"), "--since = '999999999999d' is more than"),
+        (("--limit", "0"), "0 is not in the range"),
+    ],
+)
+def test_a_filter_that_does_not_exist_or_cannot_be_is_refused(dsn: str, arguments: tuple[str, str], says: str) -> None:
+    result = reproq(dsn, "runs", "list", *arguments, check=False)
+    assert result.returncode == 2
+    assert says in " ".join(result.stderr.split())
+
+
+def test_requeueing_by_id_and_by_hash_at_once_is_refused(dsn: str) -> None:
+    result = reproq(dsn, "worker", "--requeue-id", "1", "--requeue-hash", "ab", check=False)
+    assert result.returncode == 2
+    assert "give either --requeue-id or --requeue-hash" in result.stderr

@@ -1,5 +1,7 @@
 """The tasks of a made-up project, as a project would write them."""
 
+import functools
+
 from django.tasks import TaskContext, task
 
 from reproq_django import options
@@ -45,6 +47,22 @@ def interrupt():
 @options(max_attempts=5, backoff="2s", timeout="1m")
 def patient():
     return None
+
+
+def with_the_hour(function):
+    """Gives the function one argument more than its callers give."""
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args, 12)
+
+    return wrapper
+
+
+@task
+@with_the_hour
+def greet_by_the_clock(name, hour):
+    return f"{name} at {hour}"
 
 
 def plain_function():

@@ -99,6 +99,7 @@ def check(queries):
         assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= MAX_PAGES, text
 
 
+@pytest.mark.lesson("dashboard-that-counts-the-whole-table")
 def test_no_list_reads_the_table_in_sequence(staff):
     client = staff(*ALL)
     for asked in ASKED:

@@ -26,11 +26,11 @@ pytestmark = pytest.mark.usefixtures("db")
 def test_it_takes_exactly_one_query_and_returns_a_ready_result(name):
     task = getattr(tasks, name)
     with CaptureQueriesContext(connection) as queries:
-        result = task.enqueue(1, two=3)
+        result = task.enqueue(1, right=3)
     assert len(queries) == 1
     assert type(result) is TaskResult
     assert (result.status, result.task, result.backend) == (TaskResultStatus.READY, task, "default")
-    assert (result.args, result.kwargs, result.attempts) == ([1], {"two": 3}, 0)
+    assert (result.args, result.kwargs, result.attempts) == ([1], {"right": 3}, 0)
     assert not result.is_finished
     assert (result.started_at, result.last_attempted_at, result.finished_at) == (None, None, None)
     with pytest.raises(ValueError, match="Task has not finished yet"):
@@ -257,3 +257,34 @@ def test_arguments_are_stored_as_they_were_sent(pg):
     again = tasks.echo.get_result(result.id)
     assert str(again.args) == str(result.args)
     assert list(again.args[0]) == ["z", "a", "zero", "big", "text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs", "reason"),
+    [
+        (
+            "add",
+            [],
+            {},
+            "tests.django.tasks.add(left, right=0) does not take these arguments: missing a required argument",
+        ),
+        ("add", [1, 2, 3], {}, "too many positional arguments"),
+        ("add_async", [1], {"rihgt": 2}, "tests.django.tasks.add_async(left, right)"),
+        ("fail", [1], {"message": 2}, "multiple values for argument 'message'"),
+        ("look_around", [1], {"context": 2}, "multiple values for argument 'context'"),
+    ],
+)
+def test_a_call_that_the_function_does_not_take_is_refused_with_its_signature(name, args, kwargs, reason):
+    with CaptureQueriesContext(connection) as queries, pytest.raises(TypeError) as refusal:
+        getattr(tasks, name).enqueue(*args, **kwargs)
+    assert isinstance(refusal.value, InvalidArguments)
+    assert reason in str(refusal.value)
+    assert len(queries) == 0
+
+
+def test_of_a_decorated_function_the_wrapper_decides_what_is_taken():
+    assert tasks.greet_by_the_clock.enqueue("Ada").args == ["Ada"]
+
+
+def test_a_context_is_no_argument_of_the_caller():
+    assert tasks.look_around.enqueue(1, 2).args == [1, 2]

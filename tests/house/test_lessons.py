@@ -15,6 +15,7 @@ SLUGS = {
     "print-or-c-level-output-that-corrupts-the-reply",
     "64-kib-pipe-deadlock",
     "libpq-connections-inherited-across-fork",
+    "dashboard-that-counts-the-whole-table",
     "get-that-changes-state",
     "actions-without-permission-checks",
     "task-arguments-rendered-unescaped",

@@ -106,6 +106,18 @@ def test_every_problem_of_every_source_stands_in_one_error() -> None:
     ]
 
 
+def test_a_problem_names_the_variable_or_the_key_that_it_stands_in() -> None:
+    environ = from_environment({"EXEC_MODE": "threads", "REPROQ_LEASE": "soon"})
+    django = Source("OPTIONS", {"max_attempts": 0}, {"max_attempts": "OPTIONS['MAX_ATTEMPTS']"})
+    assert problems(django, environ) == [
+        "OPTIONS['MAX_ATTEMPTS']: max_attempts = 0 is outside 1 to 1000",
+        "the environment variable EXEC_MODE: executor = 'threads' is none of fork, spawn, command, mock",
+        "the environment variable REPROQ_LEASE: lease = 'soon' is not a duration such as 250ms, 1s, 5m or 2h",
+    ]
+    (problem,) = problems(from_environment({"REPROQ_HEARTBEAT": "20s"}))
+    assert problem.endswith("(lease: default, heartbeat: the environment variable REPROQ_HEARTBEAT)")
+
+
 @pytest.mark.parametrize(
     ("given", "name"), [("shell", "spawn"), ("SHELL", "spawn"), (" Spawn ", "spawn"), ("MOCK", "mock")]
 )
@@ -128,7 +140,8 @@ def test_a_number_that_is_none_is_outside_every_bound(value: object) -> None:
 
 def test_a_lease_of_less_than_three_heartbeats_is_refused_with_the_remedy() -> None:
     assert problems(flags(lease="10s", heartbeat="5s")) == [
-        "lease must be at least 3 x heartbeat, got lease=10s heartbeat=5s; raise lease or lower heartbeat"
+        "lease must be at least 3 x heartbeat, got lease=10s heartbeat=5s; raise lease or lower heartbeat "
+        "(lease: flags, heartbeat: flags)"
     ]
 
 

@@ -114,7 +114,8 @@ def children_of(pid: int) -> list[int]:
     found: list[int] = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+            with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as children:
+                found += map(int, children.read().split())
     except FileNotFoundError:
         # Either the process has ended, or this kernel was built without CONFIG_PROC_CHILDREN.
         return _children_by_stat(pid)

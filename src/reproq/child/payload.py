@@ -15,11 +15,24 @@ def read_message(body: bytes) -> tuple[dict[str, Any], Failure | None]:
     """The payload object, its arguments parsed as the spec demands; or why it must not be run."""
     try:
         message, args_json, kwargs_json = split_payload(body)
-        args, kwargs, found = parse_and_hash(message["task_path"], args_json, kwargs_json)
-    except (BadSpec, ProtocolError) as error:
+    except ProtocolError as error:
         return {}, failure_of_kind(Kind.BAD_SPEC, str(error))
-    if found != message["spec_hash"]:
-        text = f"the stored arguments hash to {found}, the row says {message['spec_hash']}; the task was not run"
-        return {}, failure_of_kind(Kind.SPEC_TAMPERED, text)
-    message["args"], message["kwargs"] = args, kwargs
+    parsed = checked(message["task_path"], args_json, kwargs_json, message["spec_hash"])
+    if isinstance(parsed, Failure):
+        return {}, parsed
+    message["args"], message["kwargs"] = parsed
     return message, None
+
+
+def checked(
+    task_path: str, args_json: str, kwargs_json: str, spec_hash: str
+) -> tuple[list[Any], dict[str, Any]] | Failure:
+    """The arguments of a spec whose hash is the stored one; or why it must not be run."""
+    try:
+        args, kwargs, found = parse_and_hash(task_path, args_json, kwargs_json)
+    except BadSpec as error:
+        return failure_of_kind(Kind.BAD_SPEC, str(error))
+    if found != spec_hash:
+        text = f"the stored arguments hash to {found}, the row says {spec_hash}; the task was not run"
+        return failure_of_kind(Kind.SPEC_TAMPERED, text)
+    return args, kwargs

@@ -1,55 +1,94 @@
 """The command line: one tree behind `reproq` and `manage.py reproq`. A file a command, loaded when it is called.
 
-Other packages add commands by the entry point group `reproq.commands`: a mapping of names to `module:attribute`.
+Other packages add commands by the entry point group `reproq.commands`: a mapping of names to `Listed`.
 """
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from reproq import __version__
-from reproq.errors import ConfigurationError, ReproqError, RunNotFound
+from reproq.errors import (
+    AddressRefused,
+    ConfigurationError,
+    DatabaseUnavailable,
+    NotMigrated,
+    ReproqError,
+    RunNotFound,
+)
 from reproq.service import settle_inherited_signals
 
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A command as `--help` lists it, before anything of it is imported: `module:attribute`, and its first sentence."""
+
+    path: str
+    help: str
+
+
 OWN_COMMANDS: Final = {
-    "cancel": "reproq.cli.cancel:cancel",
-    "config": "reproq.cli.config:config",
-    "doctor": "reproq.cli.doctor:doctor",
-    "loadgen": "reproq.loadtest.loadgen:loadgen",
-    "replay": "reproq.cli.replay:replay",
-    "runs": "reproq.cli.logs:runs",
-    "status": "reproq.cli.status:status",
-    "verify": "reproq.cli.verify:verify",
-    "version": "reproq.cli.version:version",
-    "worker": "reproq.cli.worker:worker",
+    "cancel": Listed("reproq.cli.cancel:cancel", "Cancel a run; say how it really ended."),
+    "completion": Listed("reproq.cli.completion:completion", "Print a script that completes reproq in your shell."),
+    "config": Listed("reproq.cli.config:config", "Show every effective value and where it comes from."),
+    "doctor": Listed("reproq.cli.doctor:doctor", "Check database, migrations, versions, clocks and connections."),
+    "loadgen": Listed("reproq.loadtest.loadgen:loadgen", "Enqueue made-up runs, no two of the same spec."),
+    "replay": Listed("reproq.cli.replay:replay", "Enqueue a run again, by its ID or by its spec hash."),
+    "runs": Listed("reproq.cli.logs:runs", "Look at runs."),
+    "status": Listed("reproq.cli.status:status", "Show the queue and its workers."),
+    "verify": Listed("reproq.cli.verify:verify", "Prove that nothing is lost and nothing finished twice."),
+    "version": Listed("reproq.cli.version:version", "Show the versions of Reproq and of what it stands on."),
+    "worker": Listed("reproq.cli.worker:worker", "Run tasks until TERM or INT."),
 }
 FAILED, USAGE, FOUND_SOMETHING, NOT_FOUND = 1, 2, 3, 4
 """Exit codes; 0 is done."""
+ADDRESS_FROM: Final = "reproq.address_from"
+"""In a context's meta: where the address of the database stands, once a command has found it."""
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is asked for, so that `reproq --help` stays quick."""
+    """A group that imports a command when it is called: `--help` and the completion of names stay quick."""
 
-    def _paths(self) -> Mapping[str, str]:
-        paths = dict(OWN_COMMANDS)
+    def _listed(self) -> Mapping[str, Listed]:
+        listed = dict(OWN_COMMANDS)
         for entry in entry_points(group="reproq.commands"):
-            paths |= entry.load()
-        return paths
+            listed |= entry.load()
+        return dict(sorted(listed.items()))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self._paths())
+        return list(self._listed())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        path = self._paths().get(cmd_name)
-        if path is None:
+        listed = self._listed().get(cmd_name)
+        if listed is None:
             return None
-        module, _, attribute = path.partition(":")
+        module, _, attribute = listed.path.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, listed.help) for name, listed in self._listed().items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (AddressRefused, DatabaseUnavailable, NotMigrated) as error:
+            if (place := ctx.meta.get(ADDRESS_FROM)) is None:
+                raise
+            raise type(error)(f"{error} (the address comes from {place})") from error
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [(name, listed.help) for name, listed in self._listed().items() if name.startswith(incomplete)]
+        return [CompletionItem(name, help=text) for name, text in found] + click.Command.shell_complete(
+            self, ctx, incomplete
+        )
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

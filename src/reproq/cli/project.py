@@ -4,6 +4,7 @@ The engine knows no Django: what a Django project says comes through the entry p
 """
 
 import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from typing import Any, Final
 
 import click
 
-from reproq.config import KNOBS, Config, Source, duration, from_environment, load
+from reproq.cli import ADDRESS_FROM
+from reproq.config import KNOBS, Config, Knob, Source, duration, from_environment, load, origins
 from reproq.errors import ConfigurationError, NotMigrated
-from reproq.store.db import address, opened
+from reproq.store.db import address, holds_password, opened
 from reproq.store.workers import installation
 
 CONFIG_FILE: Final = "reproq.toml"
+LONGEST_SECONDS: Final = 36_500 * 86_400.0
+DJANGO_ADDRESS: Final = "DATABASES of the Django project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,15 @@ def flag(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     if default := default_text(name):
         notes.insert(0, f"default: {default}")
     help_text = f"{knob.help}  [{'; '.join(notes)}]"
-    return click.option(f"--{name.replace('_', '-')}", name, default=None, metavar=name.upper(), help=help_text)
+    spelled = f"--{name.replace('_', '-')}"
+    return click.option(
+        spelled, name, default=None, metavar=name.upper(), help=help_text, shell_complete=_beginnings(knob)
+    )
+
+
+def _beginnings(knob: Knob) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a shell offers for a flag: its choices, by how they begin."""
+    return lambda context, parameter, incomplete: [one for one in knob.choices if one.startswith(incomplete)]
 
 
 def default_text(name: str) -> str:
@@ -64,11 +76,14 @@ def default_text(name: str) -> str:
 
 
 def seconds_of(name: str, text: str) -> float:
-    """A duration given to an option. Raises click.UsageError, naming option and value."""
+    """A duration given to an option, at most a hundred years. Raises click.UsageError, naming option and value."""
     try:
-        return duration(text)
+        seconds = duration(text)
     except ValueError as error:
         raise click.UsageError(f"{name} = {text!r} {error}") from None
+    if seconds > LONGEST_SECONDS:
+        raise click.UsageError(f"{name} = {text!r} is more than {LONGEST_SECONDS / 86_400:,.0f} days")
+    return seconds
 
 
 def concurrency_of(config: Config) -> int:
@@ -88,12 +103,13 @@ def find_project(backend: str, settings: str | None) -> Project:
 def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[Source], Project]:
     """Everything that sets a knob, later sources above earlier ones, and the project around us."""
     environment = from_environment(os.environ)
-    given = Source("the command line", {name: value for name, value in flags.items() if value is not None})
+    values = {name: value for name, value in flags.items() if value is not None}
+    given = Source("the command line", values, {name: f"--{name.replace('_', '-')}" for name in values})
     file = _file()
     chosen = (source.values.get("backend") for source in (given, environment, file))
     backend = str(next(filter(None, chosen), "default"))
     project = find_project(backend, settings)
-    database = Source("the Django project's DATABASES", {"dsn": project.dsn} if project.dsn else {})
+    database = Source(DJANGO_ADDRESS, {"dsn": project.dsn} if project.dsn else {})
     return [file, database, project.source, environment, given], project
 
 
@@ -106,9 +122,17 @@ def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Co
             "there is no database address: run this where manage.py is, set DJANGO_SETTINGS_MODULE, "
             "or give --dsn or DATABASE_URL (postgresql://user:password@host:5432/name)"
         )
+    place = origins(*sources)["dsn"]
     if project.dsn and config.dsn != project.dsn:
-        _refuse_two_databases(config.dsn, project.dsn)
+        _refuse_two_databases(config.dsn, place, project.dsn)
+    _say_where_from(place)
     return config, project
+
+
+def _say_where_from(place: str) -> None:
+    """Let every error of the database from here on say where its address stands (see `cli.LazyGroup.invoke`)."""
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[ADDRESS_FROM] = place
 
 
 def _file() -> Source:
@@ -116,19 +140,30 @@ def _file() -> Source:
     if not path.is_file():
         return Source(CONFIG_FILE, {})
     try:
-        return Source(CONFIG_FILE, tomllib.loads(path.read_text("utf-8")))
+        found = Source(CONFIG_FILE, tomllib.loads(path.read_text("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path.resolve()} is not TOML: {error}") from None
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRGRP | stat.S_IROTH) and holds_password(str(found.values.get("dsn", ""))):
+        click.echo(
+            f"WARNING: {path.resolve()} holds a password in dsn and can be read by others (mode {mode:o}); "
+            f"chmod 600 {CONFIG_FILE}, or name the address in DATABASE_URL",
+            err=True,
+        )
+    return found
 
 
-def _refuse_two_databases(given: str, of_project: str) -> None:
+def _refuse_two_databases(given: str, place: str, of_project: str) -> None:
     """Two addresses may lead to one database; what tells is the uuid drawn when its tables were made."""
-    found = [_installation_at(dsn) for dsn in (given, of_project)]
+    found = []
+    for dsn, source in ((given, place), (of_project, DJANGO_ADDRESS)):
+        _say_where_from(source)
+        found.append(_installation_at(dsn))
     if found[0] != found[1]:
         raise ConfigurationError(
-            f"--dsn or DATABASE_URL leads to {address(given)} ({found[0]}), but the Django project uses "
-            f"{address(of_project)} ({found[1]}) for this backend; remove one of them or make them the same database. "
-            "Where DATABASE_URL is meant for another database of the project, set REPROQ_DSN to this backend's: it wins"
+            f"{place} leads to {address(given)} ({found[0]}), but {DJANGO_ADDRESS} to {address(of_project)} "
+            f"({found[1]}); remove one of them or make them the same database. Where DATABASE_URL is meant for another "
+            "database of the project, set REPROQ_DSN to this backend's: it wins"
         )
 
 

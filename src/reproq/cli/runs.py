@@ -11,7 +11,7 @@ from reproq.cli.show import as_json_text, console, visible, when, when_short
 from reproq.errors import RunNotFound
 from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
-from reproq.store.insight import RunDetail, RunFilter, RunLine, list_runs, show_run
+from reproq.store.insight import WINDOW, RunDetail, RunFilter, RunLine, list_runs, show_run
 from reproq.store.results import parse_result_id
 from reproq.store.runs import MAX_RUN_ID, result_id
 from reproq.store.statements import Cursor
@@ -40,18 +40,22 @@ def runs() -> None:
 def list_command(
     settings: str | None, as_json: bool, limit: int, before_id: int, since: str | None, **options: Any
 ) -> None:
-    """The newest runs, newest first."""
+    """The newest runs, newest first. Filters look at the newest 10,000 runs (further back with --before), and beyond
+    them at the first 10,000 that run, are scheduled, are ready, or ended last."""
     flags = {name: options.pop(name) for name in ("dsn", "backend")}
     only = RunFilter(**options, since_seconds=None if since is None else seconds_of("--since", since))
     config, _ = configure(flags, settings)
     with opened(config.dsn, "reproq runs") as database, database.transaction() as cursor:
         found = list_runs(cursor, only, limit=limit, before_id=before_id)
     if as_json:
-        for run in found:
+        for run in found.runs:
             facts = dataclasses.asdict(run)
             click.echo(as_json_text(facts | {"result_id": result_id(run.id, facts.pop("nonce"))}))
-        return
-    _print_table(found)
+    else:
+        _print_table(found.runs)
+    if found.looked_from is not None:
+        note = f"looked at the newest {WINDOW:,} runs, and through the indexes; for older ones: --before"
+        click.echo(f"{note} {found.looked_from}", err=True)
 
 
 WIDE: Final = 130

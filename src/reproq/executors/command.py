@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from selectors import BaseSelector
 from typing import Final
 
-from reproq.child.payload import read_message
+from reproq.child.payload import checked
 from reproq.executors.answers import CHILD_DIED_CLASS, ERROR_BYTES, SLACK_BYTES, StreamEnd, failure_of, success_of
 from reproq.executors.attempt import Attempt
 from reproq.executors.children import bad_spec
@@ -55,9 +55,10 @@ class CommandExecutor(LaunchedExecutor):
                 f'a pattern for it to commands, as in "{payload.task_path}" = ["/the/program"], or enqueue elsewhere'
             )
             return Failure(Kind.UNKNOWN_TASK, "reproq.errors.UnknownTask", text)
+        parsed = checked(payload.task_path, payload.args_json, payload.kwargs_json, payload.spec_hash)
+        if isinstance(parsed, Failure):
+            return parsed
         body = payload.encode()
-        if (refusal := read_message(body)[1]) is not None:
-            return refusal
         environment = {**self._environment, "REPROQ_RUN_ID": str(payload.run_id)}
         if not any(PLACEHOLDER in part for part in argv):
             return Program(argv, environment, body)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo, errors
 
-from reproq.errors import MIGRATE, ConfigurationError, DatabaseUnavailable, NotMigrated
+from reproq.errors import MIGRATE, AddressRefused, DatabaseUnavailable, NotMigrated
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -54,8 +54,16 @@ def address(dsn: str) -> str:
     return " ".join(f"{name}={parts[name]}" for name in names if parts.get(name)) or "(libpq's defaults)"
 
 
+def holds_password(dsn: str) -> bool:
+    """Whether an address holds a password; one that cannot be parsed may well."""
+    try:
+        return bool(conninfo.conninfo_to_dict(dsn).get("password"))
+    except psycopg.ProgrammingError:
+        return True
+
+
 def check_address(dsn: str) -> None:
-    """Raise ConfigurationError for an address that libpq cannot parse, or only by taking a part of the password for
+    """Raise AddressRefused for an address that libpq cannot parse, or only by taking a part of the password for
     host, port or name. Its text is not repeated: it may hold a password."""
     reason = None
     try:
@@ -68,7 +76,7 @@ def check_address(dsn: str) -> None:
         elif not re.fullmatch(r"[0-9, ]*", port):
             reason = "the port is no number"
     if reason is not None:
-        raise ConfigurationError(
+        raise AddressRefused(
             f"the database address cannot be parsed ({reason}); write it as postgresql://user:password@host:5432/name, "
             "with @ : / % in the password written as %40 %3A %2F %25"
         )
@@ -111,7 +119,7 @@ class Database:
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         """A cursor in a transaction of its own, committed at the end. A broken connection is dropped.
 
-        Raises ConfigurationError for a refused address and NotMigrated where our tables are missing.
+        Raises AddressRefused for a refused address and NotMigrated where our tables are missing.
         """
         connection = self.connected()
         try:
@@ -137,7 +145,7 @@ class Database:
             self._connection = psycopg.connect(conninfo.make_conninfo("", **params), autocommit=True)
         except psycopg.OperationalError as error:
             if is_refusal(error):
-                raise ConfigurationError(
+                raise AddressRefused(
                     f"the database {address(self.dsn)} refuses us: {error}; correct the address or the server"
                 ) from None
             raise

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from reproq.errors import RunNotFound
 from reproq.store.runs import MAX_RUN_ID
@@ -101,12 +101,30 @@ class RunFilter:
     since_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """Runs, newest first. `looked_from` is set where older runs were left out that may match: the lowest id of those
+    that were looked at one by one."""
+
+    runs: list[RunLine]
+    looked_from: int | None
+
+
+WINDOW: Final = 10_000
+"""How many runs a filter looks at one by one, so that a list costs the same on any table."""
+
+
 def list_runs(
     cursor: Cursor, only: RunFilter, *, limit: int, before_id: int = MAX_RUN_ID, now: datetime | None = None
-) -> list[RunLine]:
-    """The newest runs below an id, newest first."""
-    rows = fetch_all(cursor, "list_runs", asdict(only) | {"limit": limit, "before_id": before_id, "now": now})
-    return [RunLine(*row) for row in rows]
+) -> RunList:
+    """The newest runs below an id. A filter sees the newest `WINDOW` runs below it and, of the whole table, the first
+    `WINDOW` that run, are scheduled, are ready or ended last, and those whose spec hash begins with 12 characters."""
+    everywhere = only != RunFilter()
+    size = WINDOW if everywhere else limit
+    start = fetch_one(cursor, "window_start", {"before_id": before_id, "size": size})
+    bounds = {"from_id": start[0] if start else 0, "before_id": before_id, "size": size, "everywhere": everywhere}
+    rows = fetch_all(cursor, "list_runs", asdict(only) | bounds | {"limit": limit, "now": now})
+    return RunList([RunLine(*row) for row in rows], start[0] if start and len(rows) < limit else None)
 
 
 def show_run(cursor: Cursor, run_id: int) -> RunDetail:

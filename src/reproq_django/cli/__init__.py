@@ -2,8 +2,17 @@
 
 from typing import Final
 
+from reproq.cli import Listed
+
 commands: Final = {
-    "demo": "reproq_django.cli.demo:demo",
-    "enqueue": "reproq_django.cli.enqueue:enqueue",
-    "embedded": "reproq_django.cli.embedded:embedded",
+    "demo": Listed(
+        "reproq_django.cli.demo:demo",
+        "Show Reproq at work: several hundred real runs, every way a run can end, and a replay.",
+    ),
+    "embedded": Listed(
+        "reproq_django.cli.embedded:embedded", "The PostgreSQL that comes as a wheel: is it running, and stop it."
+    ),
+    "enqueue": Listed(
+        "reproq_django.cli.enqueue:enqueue", "Enqueue the task at PATH, such as shop.tasks.send_receipt."
+    ),
 }

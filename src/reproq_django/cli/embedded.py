@@ -87,7 +87,7 @@ def status(context: click.Context, path: str | None, settings: str | None, as_js
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 @click.pass_context
 def stop(context: click.Context, path: str | None, mode: Any, settings: str | None, as_json: bool) -> None:
-    """End the server; the data stays, and the next connection starts it again. Exit code 4 when none was running."""
+    """End the server. The data stays, and the next connection starts it again. Exit code 4 when none was running."""
     stopped = {}
     for server in _servers(path, settings):
         stopped[str(server.path)] = server.stop(mode)

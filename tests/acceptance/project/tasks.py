@@ -127,3 +127,10 @@ def queries_kept(count: int) -> list[int]:
         for _ in range(count):
             cursor.execute("SELECT 1")
     return [before, len(connection.queries)]
+
+
+@task
+@options(max_attempts=1)
+def resize(width: int) -> dict[str, int]:
+    """A stub: a program is mapped to it."""
+    raise AssertionError("the body of a stub is never called")
