@@ -12,7 +12,8 @@ from django.tasks import Task
 from django.tasks.exceptions import InvalidTask
 
 from reproq import backoff as backoff_steps
-from reproq.config import KNOBS, duration
+from reproq.config import KNOBS
+from reproq.values import duration
 
 ATTRIBUTE: Final = "reproq_options"
 NAMES: Final = ("max_attempts", "backoff", "timeout", "expires_in")

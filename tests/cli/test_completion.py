@@ -31,7 +31,7 @@ def script(shell: str) -> str:
     [
         (("wor",), ["worker"]),
         (("re",), ["replay"]),
-        (("runs", ""), ["list", "show"]),
+        (("runs", ""), ["list", "logs", "show"]),
         (("runs", "list", "--status", "S"), ["scheduled", "successful"]),
         (("runs", "list", "--error", "bad_s"), ["bad_spec"]),
         (("worker", "--executor", ""), ["fork", "spawn", "command", "mock"]),

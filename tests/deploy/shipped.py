@@ -7,14 +7,15 @@ import click
 import yaml
 
 from reproq.cli import reproq
-from reproq.config import KNOBS, Config, duration
-from reproq.worker.loop import GIVE_UP_SECONDS
+from reproq.config import KNOBS, Config
+from reproq.values import duration
+from reproq.worker.drain import GIVE_UP_SECONDS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "examples" / "deploy"
 PAGE = ROOT / "docs" / "how-to" / "deploy.md"
 KNOB_VARIABLES = {variable for knob in KNOBS.values() for variable in knob.environment}
-STOPPING_SECONDS = Config().drain_timeout + Config().kill_grace + GIVE_UP_SECONDS
+STOPPING_SECONDS = Config().drain_timeout + GIVE_UP_SECONDS
 """How long a worker may take to end after TERM, until the last end is stored or given up."""
 
 

@@ -33,7 +33,7 @@ def test_an_action_changes_its_own_database_and_the_log_names_it(staff, two_site
     client = staff(*ALL)
     run = TaskRun.objects.using(two_sites).get()
     data = {"action": "cancel_runs", "_selected_action": [run.pk]}
-    assert "1 CANCELLED" in client.post("/reports/reproq_django/taskrun/", data, follow=True).content.decode()
+    assert "1 cancelled" in client.post("/reports/reproq_django/taskrun/", data, follow=True).content.decode()
     assert [TaskRun.objects.using(alias).get().status for alias in ("default", two_sites)] == ["READY", "CANCELLED"]
     assert LogEntry.objects.get().get_change_message() == f"Cancelled in the database {two_sites}."
     client.post(f"/reports/reproq_django/taskrun/{run.pk}/delete/", {"post": "yes"})

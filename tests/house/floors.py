@@ -13,10 +13,21 @@ from typing import NamedTuple
 # floor 1 are rooms apart from each other; the other floors are one room each.
 FLOORS: dict[str, tuple[int, str]] = {
     **dict.fromkeys(
-        ["reproq.lifecycle", "reproq.spec", "reproq.canonical", "reproq.wire", "reproq.backoff", "reproq.output"],
+        [
+            "reproq.lifecycle",
+            "reproq.spec",
+            "reproq.canonical",
+            "reproq.wire",
+            "reproq.backoff",
+            "reproq.output",
+            "reproq.schedule",
+            "reproq.config",
+            "reproq.values",
+            "reproq.errors",
+            "reproq.queue_names",
+        ],
         (0, "pure"),
     ),
-    **dict.fromkeys(["reproq.schedule", "reproq.config", "reproq.errors", "reproq.queue_names"], (0, "pure")),
     "reproq.store": (1, "store"),
     "reproq.executors": (1, "executors"),
     "reproq.child": (1, "executors"),

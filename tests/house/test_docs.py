@@ -118,7 +118,11 @@ def command_faults(words: list[str]) -> Iterator[str]:
                     return
                 command, rest = found, rest[1:]
             flags = {flag for parameter in command.params for flag in parameter.opts}
-            yield from (f"{command.name} has no {word}" for word in rest if word.startswith("-") and word not in flags)
+            yield from (
+                f"{command.name} has no {word}"
+                for word in rest
+                if word.startswith("-") and word.partition("=")[0] not in flags
+            )
         case ["python", "-m", module, *_]:
             if not (ROOT / "src" / module.replace(".", "/")).with_suffix(".py").is_file():
                 yield f"there is no module {module}"

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproq.config import KNOBS, Config, Source, conflicts, duration, from_environment, load, names, whole
+from reproq.config import KNOBS, Config, Source, conflicts, from_environment, load
 from reproq.errors import ConfigurationError
+from reproq.values import duration, names, whole
 
 
 def flags(**values: object) -> Source:

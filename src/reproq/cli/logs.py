@@ -13,7 +13,7 @@ from reproq.store.db import opened
 from reproq.store.logs import AttemptLog
 
 
-@runs.command("logs")
+@runs.command("logs", short_help="What a run printed.")
 @database_options
 @click.argument("run_id", metavar="ID")
 @click.option("--attempt", type=click.IntRange(1), help="Only this attempt.")

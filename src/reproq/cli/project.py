@@ -15,10 +15,11 @@ from typing import Any, Final
 import click
 
 from reproq.cli import ADDRESS_FROM
-from reproq.config import KNOBS, Config, Knob, Source, duration, from_environment, load, origins
+from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, origins
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.store.db import address, holds_password, opened
 from reproq.store.workers import installation
+from reproq.values import duration
 
 CONFIG_FILE: Final = "reproq.toml"
 LONGEST_SECONDS: Final = 36_500 * 86_400.0

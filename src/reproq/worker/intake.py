@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from reproq.config import Config
-from reproq.lifecycle import Failure
+from reproq.lifecycle import Failure, Kind, failure_of_kind
+from reproq.store.claims import Claimed
 from reproq.store.requests import AskWorkLeft, ClaimAnswer, ClaimRuns, ListQueues, Request
 from reproq.store.workers import WorkerRow
 from reproq.worker.duty import Duty
@@ -15,6 +16,7 @@ BURST_HORIZON_SECONDS: Final = 60.0
 """A burst waits for runs that fall due within this time (retries, mostly), and leaves later ones alone."""
 JUST_AFTER_SECONDS: Final = 0.001
 """A run is due *at* its moment; asking a millisecond later finds it due."""
+EXPIRED: Final = failure_of_kind(Kind.EXPIRED, "no worker started the run before the moment by which it was to start")
 MAX_UNKNOWN_PATHS: Final = 100
 OVERDUE_SECONDS: Final = 0.05
 """When what is overdue could not be promoted, another transaction holds its row, perhaps for long: do not spin."""
@@ -102,9 +104,9 @@ class Intake:
         if len(self._unknown) < MAX_UNKNOWN_PATHS:
             self._unknown[task_path] = unknown
 
-    def unknown(self, task_path: str) -> Failure | None:
-        """Why a task is known to be unknown here; None for one that may be known."""
-        return self._unknown.get(task_path)
+    def refusal(self, claimed: Claimed) -> Failure | None:
+        """Why a claimed run is not started: it is overdue for too long, or its task is known to be unknown here."""
+        return EXPIRED if claimed.expired else self._unknown.get(claimed.payload.task_path)
 
     def check_work_left(self, now: float) -> None:
         """Ask whether anything is left: a burst found nothing to claim."""

@@ -46,7 +46,6 @@ from reproq.worker.tell import tell_claimed, tell_discarded, tell_end, tell_outp
 MAX_FINALIZE_BATCH: Final = 500
 CONTROL_SECONDS: Final = 1.0
 """How often the database is asked whether a run that is under way is to be cancelled."""
-EXPIRED: Final = "no worker started the run before the moment by which it was to start"
 LONGEST_WAIT_SECONDS: Final = 3600.0
 
 
@@ -232,12 +231,10 @@ class Worker:
             self._intake.check_work_left(now)
 
     def _start(self, claimed: Claimed) -> None:
-        if claimed.expired:
-            self._ledger.settle(claimed, failure_of_kind(Kind.EXPIRED, EXPIRED))
+        if (refusal := self._intake.refusal(claimed)) is not None:
+            self._ledger.settle(claimed, refusal)
         elif self._drain.under_way:
             self._ledger.settle(claimed, Release("the worker is draining", started=False))
-        elif (unknown := self._intake.unknown(claimed.payload.task_path)) is not None:
-            self._ledger.settle(claimed, unknown)
         else:
             if not self._ledger.running:
                 self._control.next_s = self._monotonic() + CONTROL_SECONDS

@@ -1,0 +1,101 @@
+"""Values as people write them, in flags, environment, files and Django's settings: durations, numbers, names, commands.
+
+Every parser takes what a source holds and raises ValueError with the rest of a sentence that begins with the value.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Final
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+EXECUTORS: Final = ("fork", "spawn", "command", "mock")
+_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+
+
+def duration(value: object) -> float:
+    """Seconds of `250ms`, `1s`, `5m`, `2h`, `1d`, a plain number of seconds, or a timedelta."""
+    if isinstance(value, bool):
+        raise ValueError("is not a duration such as 250ms, 1s, 5m or 2h")
+    if isinstance(value, int | float):
+        return float(value) if abs(value) < 1e18 else inf
+    seconds = getattr(value, "total_seconds", None)
+    if seconds is not None:
+        return float(seconds())
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError("is not a duration such as 250ms, 1s, 5m or 2h")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def whole(value: object) -> int:
+    """A whole number, or the text of one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or _WHOLE.fullmatch(value.strip()) is None:
+        raise ValueError("is not a whole number")
+    return int(value)
+
+
+def names(value: object) -> tuple[str, ...]:
+    """A list of names, or one text with commas between them."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, Sequence) or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise ValueError("is not a list of names such as default,mail")
+    return tuple(dict.fromkeys(part.strip() for part in parts))
+
+
+def text(value: object) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        raise ValueError("is not a text")
+    return value
+
+
+def executor_name(value: object) -> str:
+    """`fork`, `spawn`, `command` or `mock`, in any case; `shell` means `spawn`."""
+    name = value.strip().lower() if isinstance(value, str) else value
+    if name == "shell":
+        name = "spawn"
+    if name not in EXECUTORS:
+        raise ValueError(f"is none of {', '.join(EXECUTORS)}")
+    return str(name)
+
+
+def commands(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Pairs of pattern and argv, from a mapping (or its JSON text) of patterns to lists, or to texts for shlex."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except ValueError:
+            value = None
+    pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise ValueError(
+            'is not a table of patterns and commands such as {"queue:media": ["/opt/media/run", "--fast"]}'
+        )
+    return tuple((_pattern(pattern), _argv(pattern, template)) for pattern, template in pairs)
+
+
+def _pattern(value: object) -> str:
+    if not isinstance(value, str) or not value.removeprefix("queue:").strip():
+        raise ValueError(f"has the pattern {value!r}; give a task path such as shop.media.*, or queue:NAME")
+    return value
+
+
+def _argv(pattern: str, template: object) -> tuple[str, ...]:
+    try:
+        parts = shlex.split(template) if isinstance(template, str) else template
+    except ValueError as error:
+        raise ValueError(f"has for {pattern} a command that cannot be split: {error}") from None
+    if not isinstance(parts, Sequence) or not all(isinstance(part, str) and "\0" not in part for part in parts):
+        raise ValueError(f"has for {pattern} a command that is neither a text nor a list of texts")
+    if not parts or not parts[0] or "{payload}" in parts[0]:
+        raise ValueError(
+            f"has for {pattern} a command without a program; begin it with one, as in "
+            '["/opt/media/run", "--payload", "{payload}"]'
+        )
+    return tuple(parts)
