@@ -33,9 +33,11 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def is_void(request: Request, waited_seconds: float) -> bool:
-    """Whether nobody may answer this request any more, so long ago was it asked."""
-    return isinstance(request, RescueRuns) and waited_seconds > request.patience_seconds
+def void_answer(request: Request, waited_seconds: float) -> Answer | None:
+    """The answer to a request that was asked so long ago that it must not be tried any more; None for all others."""
+    if isinstance(request, RescueRuns) and waited_seconds > request.patience_seconds:
+        return Answer(request, [])
+    return None
 
 
 def answer_once(request: Request, database: Database, now: Clock) -> Answer:
@@ -139,8 +141,8 @@ class StoreThread:
         """The answer, however long it takes. None when the loop closed the store while the database was away."""
         wait_seconds = FIRST_RETRY_SECONDS
         while True:
-            if is_void(request, time.monotonic() - asked_s):
-                return Answer(request, [])
+            if (answer := void_answer(request, time.monotonic() - asked_s)) is not None:
+                return answer
             try:
                 answer = answer_once(request, self._database, None)
             except psycopg.Error as error:
