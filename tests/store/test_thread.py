@@ -108,7 +108,7 @@ def test_answers_come_in_the_order_of_their_requests_and_wake_the_selector(loop:
 
 
 def test_the_real_requests_are_answered(loop: Loop) -> None:
-    claim = ClaimRuns(queues=("default",), limit=1, token=1, worker_id="w-1", lease_seconds=30.0)
+    claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
     uuid, claimed, names, left = loop.ask(Register(ROW, 30.0), claim, ListQueues(), AskWorkLeft(None, 60.0))
     assert isinstance(uuid.result, str)
     assert (claimed.result.claimed, claimed.result.next_due_seconds) == ([], None)

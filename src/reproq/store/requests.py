@@ -4,6 +4,7 @@ A claim never shares a transaction with anything that must be durable: its commi
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -55,11 +56,15 @@ class ClaimAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRuns:
-    """Promote what is due, then claim."""
+    """Promote what is due, then claim.
+
+    Each try draws a token of its own: an earlier one, whose connection was given up, may still be on its way, and what
+    it claims when it arrives must not bear the token of what was claimed since.
+    """
 
     queues: tuple[str, ...]
     limit: int
-    token: int
+    draw_token: Callable[[], int]
     worker_id: str
     lease_seconds: float
 
@@ -70,7 +75,7 @@ class ClaimRuns:
                 cursor,
                 queues=self.queues,
                 limit=self.limit,
-                token=self.token,
+                token=self.draw_token(),
                 worker_id=self.worker_id,
                 lease_seconds=self.lease_seconds,
                 now=now,
