@@ -6,4 +6,5 @@ commands: Final = {
     "demo": "reproq_django.cli.demo:demo",
     "enqueue": "reproq_django.cli.enqueue:enqueue",
     "embedded": "reproq_django.cli.embedded:embedded",
+    "simulate": "reproq_django.cli.simulate:simulate",
 }
