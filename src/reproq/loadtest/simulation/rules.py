@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from reproq.lifecycle import TRANSITIONS, Event, Kind, Status
+from reproq.lifecycle import TRANSITIONS, Kind, Status
 
 
 class Rule(StrEnum):
@@ -116,10 +116,6 @@ LEGAL: Final = frozenset(
     {(before.value, after.value) for (before, _), after in TRANSITIONS.items()}
     | {(Status.SCHEDULED.value, Status.RUNNING.value)}  # promoted and claimed in one commit
 )
-BY_HAND: Final = frozenset({Event.CANCEL_WAITING, Event.MANUAL_RETRY})
-BY_PEOPLE: Final = frozenset(
-    (before.value, after.value) for (before, event), after in TRANSITIONS.items() if event in BY_HAND
-)
 _EXECUTION: Final = re.compile(r"execution (\d+)")
 
 
@@ -137,7 +133,7 @@ def check_new(new: Row, actor: Actor) -> None:
 def check(old: Row, new: Row, known: Known, actor: Actor, now: datetime, bounds: Bounds) -> None:
     """Everything that a change of one run must keep. `now` is what the transaction took for the time."""
     change = f"{actor.name} made run {new.id}, {old.status}, {new.status}"
-    if old.is_finished and (actor != PEOPLE or (old.status, new.status) not in BY_PEOPLE):
+    if old.is_finished and (actor != PEOPLE or (old.status, new.status) not in LEGAL):
         raise Violation(Rule.FINISHED, change)
     if old.status != new.status and (old.status, new.status) not in LEGAL:
         raise Violation(Rule.LEGAL, change)
