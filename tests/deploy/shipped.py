@@ -32,9 +32,10 @@ def parse_command(argv: list[str]) -> tuple[click.Command, dict[str, Any]]:
     """The command of ours that `argv` calls, and its parsed options. Raises click.UsageError for what is unknown."""
     assert argv[0] == "reproq"
     command: click.Command = reproq
-    name, rest = "reproq", argv[1:]
+    context = click.Context(command, info_name="reproq", **command.context_settings)
+    rest = argv[1:]
     while isinstance(command, click.Group):
-        found, inner, rest = command.resolve_command(click.Context(command, info_name=name), rest)
+        name, inner, rest = command.resolve_command(context, rest)
         assert inner is not None, argv
-        name, command = found or name, inner
-    return command, command.make_context(name, list(rest)).params
+        command, context = inner, click.Context(inner, context, name)
+    return command, command.make_context(context.info_name, list(rest), context.parent).params

@@ -52,7 +52,10 @@ IMPURE_CALLS = {"now", "today", "utcnow", "read_text", "read_bytes", "write_text
 
 # Rule 3. SQL files lie here and nowhere else. Statements in Python: only where the DDL lies, beside the migrations, and
 # in the embedded server, which asks a server's catalog before anything of ours is in it.
-SQL_FOLDERS = ("reproq/store/sql", "reproq/loadtest/invariants", "reproq_django/sql", "reproq_django/migrations")
+SQL_FOLDERS = (
+    *("reproq/store/sql", "reproq/loadtest/invariants", "reproq/loadtest/simulation/sql"),
+    *("reproq_django/sql", "reproq_django/migrations"),
+)
 SQL_IN_PYTHON = ("reproq_django.migrations", "reproq_django.sql", "reproq_django.embedded")
 SQL_SHOUTED = re.compile(
     r"\bSELECT\b.*\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.+\bSET\b|\bDELETE FROM\b|\bCREATE (UNLOGGED |TEMP\w* )?TABLE\b",

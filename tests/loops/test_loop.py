@@ -5,8 +5,8 @@ import pytest
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Failure, Kind, Release
 from reproq.service import serve
-from reproq.store.claims import RESCUE_LIMIT
 from reproq.store.requests import RescueRuns
+from reproq.store.rescues import RESCUE_LIMIT
 from tests.loops.conftest import Bench
 
 BROKEN = Failure(Kind.EXCEPTION, "builtins.ValueError", "broken")

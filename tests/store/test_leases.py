@@ -7,7 +7,7 @@ import pytest
 from psycopg import Cursor
 
 from reproq.lifecycle import Kind, Status
-from reproq.store import claims
+from reproq.store import claims, rescues
 from tests.store.rows import LEASE_SECONDS, NOW, RETRY, SUCCEED, TOKEN, claim, finalize, insert, read
 
 LATER = NOW + timedelta(seconds=31)
@@ -30,7 +30,7 @@ def test_a_renewal_matches_the_token_not_the_time(cursor: Cursor) -> None:
     run_id = insert(cursor, Status.RUNNING)
     long_after = NOW + timedelta(days=3)
     assert claims.renew(cursor, [(run_id, TOKEN)], LEASE_SECONDS, long_after) == {(run_id, TOKEN): False}
-    assert claims.expired(cursor, LEASE_SECONDS, now=long_after) == []
+    assert rescues.expired(cursor, LEASE_SECONDS, now=long_after) == []
 
 
 def test_a_renewal_tells_that_a_cancellation_was_asked_for(cursor: Cursor) -> None:
@@ -55,37 +55,37 @@ def test_renewing_nothing_asks_nothing(cursor: Cursor) -> None:
 
 def test_a_claim_expires_when_its_lease_is_over_and_not_before(cursor: Cursor) -> None:
     run_id = insert(cursor, Status.RUNNING)
-    assert claims.expired(cursor, LEASE_SECONDS, now=NOW + timedelta(seconds=30)) == []
-    ((claim, worker_id, task_path),) = claims.expired(cursor, LEASE_SECONDS, now=LATER)
+    assert rescues.expired(cursor, LEASE_SECONDS, now=NOW + timedelta(seconds=30)) == []
+    ((claim, worker_id, task_path),) = rescues.expired(cursor, LEASE_SECONDS, now=LATER)
     assert (claim.run_id, claim.token, worker_id, task_path) == (run_id, TOKEN, "w-1", "app.tasks.add")
 
 
 def test_expired_claims_are_handed_out_in_bounded_numbers(cursor: Cursor) -> None:
     made = [insert(cursor, Status.RUNNING) for _ in range(5)]
-    assert [one.run_id for one, _, _ in claims.expired(cursor, LEASE_SECONDS, 3, LATER)] == made[:3]
+    assert [one.run_id for one, _, _ in rescues.expired(cursor, LEASE_SECONDS, 3, LATER)] == made[:3]
 
 
 def test_an_expired_claim_carries_what_decide_needs(cursor: Cursor) -> None:
     counts = {"attempts": 3, "worker_ids": ["a", "b", "w-1"], "failures": 2, "releases": 1, "max_attempts": 9}
     insert(cursor, Status.RUNNING, backoff_seconds=[2.0], **counts)
-    ((claim, _, _),) = claims.expired(cursor, LEASE_SECONDS, now=LATER)
+    ((claim, _, _),) = rescues.expired(cursor, LEASE_SECONDS, now=LATER)
     assert (claim.attempt, claim.failures, claim.releases, claim.max_attempts) == (3, 2, 1, 9)
     assert claim.backoff_seconds == (2.0,)
 
 
 def test_on_the_databases_own_clock_nothing_expires_before_the_server_is_up_for_a_lease(cursor: Cursor) -> None:
     run_id = insert(cursor, Status.RUNNING, lease_expires_at=NOW - timedelta(days=10_000))
-    assert claims.expired(cursor, lease_seconds=10 * 365 * 86_400.0) == []
-    assert [claim.run_id for claim, _, _ in claims.expired(cursor, lease_seconds=0.0)] == [run_id]
+    assert rescues.expired(cursor, lease_seconds=10 * 365 * 86_400.0) == []
+    assert [claim.run_id for claim, _, _ in rescues.expired(cursor, lease_seconds=0.0)] == [run_id]
 
 
 def test_two_rescuers_never_get_the_same_claim(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as first, psycopg.connect(dsn) as second:
         run_id = insert(first.cursor(), Status.RUNNING)
         with first.transaction():
-            assert len(claims.expired(first.cursor(), LEASE_SECONDS, now=LATER)) == 1
-            assert claims.rescue(second.cursor(), LEASE_SECONDS, now=LATER) == []
-        assert [one.claim.run_id for one in claims.rescue(second.cursor(), LEASE_SECONDS, now=LATER)] == [run_id]
+            assert len(rescues.expired(first.cursor(), LEASE_SECONDS, now=LATER)) == 1
+            assert rescues.rescue(second.cursor(), LEASE_SECONDS, now=LATER) == []
+        assert [one.claim.run_id for one in rescues.rescue(second.cursor(), LEASE_SECONDS, now=LATER)] == [run_id]
 
 
 # Rescue
@@ -93,7 +93,7 @@ def test_two_rescuers_never_get_the_same_claim(dsn: str) -> None:
 
 def test_a_rescued_run_is_retried_after_its_back_off(cursor: Cursor) -> None:
     run_id = insert(cursor, Status.RUNNING)
-    (rescued,) = claims.rescue(cursor, LEASE_SECONDS, now=LATER)
+    (rescued,) = rescues.rescue(cursor, LEASE_SECONDS, now=LATER)
     run = read(cursor, run_id)
     assert (run.status, run.failures, run.attempts) == (Status.SCHEDULED, 1, 1)
     assert run.due_at == LATER + timedelta(seconds=rescued.verdict.delay_seconds)
@@ -106,7 +106,7 @@ def test_a_rescued_run_is_retried_after_its_back_off(cursor: Cursor) -> None:
 
 def test_a_rescued_run_without_attempts_left_fails(cursor: Cursor) -> None:
     run_id = insert(cursor, Status.RUNNING, attempts=3, worker_ids=["a", "b", "w-1"], failures=2)
-    claims.rescue(cursor, LEASE_SECONDS, now=LATER)
+    rescues.rescue(cursor, LEASE_SECONDS, now=LATER)
     run = read(cursor, run_id)
     assert (run.status, run.failures, run.finished_at) == (Status.FAILED, 3, LATER)
     assert run.started_at == NOW  # nobody reported the start: the claim's time stands for it
@@ -115,7 +115,7 @@ def test_a_rescued_run_without_attempts_left_fails(cursor: Cursor) -> None:
 def test_a_rescue_leaves_what_is_not_expired(cursor: Cursor) -> None:
     insert(cursor, Status.RUNNING)
     fresh = insert(cursor, Status.RUNNING, lease_expires_at=LATER)
-    assert len(claims.rescue(cursor, LEASE_SECONDS, now=LATER)) == 1
+    assert len(rescues.rescue(cursor, LEASE_SECONDS, now=LATER)) == 1
     assert read(cursor, fresh).status == Status.RUNNING
 
 
@@ -124,7 +124,7 @@ def test_a_rescue_leaves_what_is_not_expired(cursor: Cursor) -> None:
 
 def test_a_late_end_changes_nothing_once_the_run_was_rescued(cursor: Cursor) -> None:
     run_id = insert(cursor, Status.RUNNING)
-    claims.rescue(cursor, LEASE_SECONDS, now=LATER)
+    rescues.rescue(cursor, LEASE_SECONDS, now=LATER)
     before = read(cursor, run_id)
     assert not finalize(cursor, run_id, SUCCEED)
     assert read(cursor, run_id) == before
@@ -132,7 +132,7 @@ def test_a_late_end_changes_nothing_once_the_run_was_rescued(cursor: Cursor) -> 
 
 def test_a_late_end_of_the_same_worker_does_not_end_its_next_claim(cursor: Cursor) -> None:
     run_id = insert(cursor, Status.RUNNING)
-    claims.rescue(cursor, LEASE_SECONDS, now=LATER)
+    rescues.rescue(cursor, LEASE_SECONDS, now=LATER)
     much_later = LATER + timedelta(hours=1)
     claims.promote(cursor, now=much_later)
     assert len(claim(cursor, token=TOKEN + 1, now=much_later)) == 1

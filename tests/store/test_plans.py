@@ -14,7 +14,7 @@ import pytest
 from psycopg import Cursor, sql
 
 from reproq.lifecycle import Verdict
-from reproq.store import claims, interventions, queues, runs
+from reproq.store import claims, interventions, queues, rescues, runs
 from reproq.store.claims import Finalisation
 from tests.plugins.databases import TestServer
 from tests.store.rows import FAIL, LEASE_SECONDS, NOW, RELEASE, RETRY, SUCCEED, TOKEN, claim
@@ -146,7 +146,7 @@ def act(name: str, explain: Explain) -> None:
         case "renew":
             claims.renew(cursor, [(run_id, TOKEN) for run_id in running(real, BATCH)], LEASE_SECONDS, NOW)
         case "expired":
-            claims.expired(cursor, LEASE_SECONDS, now=NOW.replace(hour=13))
+            rescues.expired(cursor, LEASE_SECONDS, now=NOW.replace(hour=13))
         case "promote":
             claims.promote(cursor, BATCH, NOW)
         case "next_due":

@@ -108,7 +108,7 @@ def test_answers_come_in_the_order_of_their_requests_and_wake_the_selector(loop:
 
 
 def test_the_real_requests_are_answered(loop: Loop) -> None:
-    claim = ClaimRuns(queues=("default",), limit=1, token=1, worker_id="w-1", lease_seconds=30.0)
+    claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
     uuid, claimed, names, left = loop.ask(Register(ROW, 30.0), claim, ListQueues(), AskWorkLeft(None, 60.0))
     assert isinstance(uuid.result, str)
     assert (claimed.result.claimed, claimed.result.next_due_seconds) == ([], None)
@@ -220,3 +220,17 @@ def test_an_unknown_database_is_a_matter_of_configuration(dsn: str, start: Any) 
     (answer,) = start(psycopg.conninfo.make_conninfo(dsn, dbname="reproq_test_nowhere")).ask(Ask(("SELECT 1",)))
     assert isinstance(answer.error, ConfigurationError)
     assert 'database "reproq_test_nowhere" does not exist' in str(answer.error)
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back_by_its_next_try_and_costs_no_attempt(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    run_id = insert(pg.cursor(), max_attempts=1)
+    tokens = iter([11, 12])
+    request = ClaimRuns(("default",), 1, lambda: next(tokens), "w-1", lease_seconds=30.0)
+    database = Database(dsn, "tests")
+    request.run(database, NOW)  # and the answer never comes
+    (claimed,) = request.run(database, NOW).claimed
+    database.close()
+    assert (claimed.claim.run_id, claimed.claim.token, claimed.claim.attempt) == (run_id, 12, 1)
+    assert pg.execute("SELECT attempts, failures, releases FROM task_runs").fetchone() == (1, 0, 0)

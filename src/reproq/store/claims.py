@@ -1,4 +1,4 @@
-"""Claims: take runs, keep them, end them, rescue what others lost, promote what is due. Batches everywhere.
+"""Claims: take runs, keep them, end them, promote what is due. Batches everywhere. What holders lost is in rescues.py.
 
 `now` is always the last parameter: None takes the database's clock; tests and the simulation set it.
 """
@@ -6,20 +6,19 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from reproq.lifecycle import Claim, Failure, Key, Kind, Status, Verdict, decide, failure_of_kind
+from reproq.lifecycle import Claim, Failure, Key, Kind, Status, Verdict, failure_of_kind
 from reproq.output import NOTHING, Output
 from reproq.spec import seed
 from reproq.store import logs
 from reproq.store.arrays import numbers, storable, texts
 from reproq.store.runs import result_id
-from reproq.store.statements import Cursor, fetch_all, fetch_one
+from reproq.store.statements import Cursor, fetch_all
 from reproq.wire import Payload
 
-RESCUE_LIMIT: Final = 100
 PROMOTE_LIMIT: Final = 500
 OTHERS_FIRST_SECONDS: Final = 10.0
 """How long a run whose task this worker does not know is left to those who may know it."""
@@ -63,21 +62,6 @@ class Finalisation:
         error = self.verdict.error
         said = len(error.message) + len(error.traceback) if error else 0
         return len(self.verdict.return_json or "") + said + self.output.bytes_kept
-
-
-@dataclass(frozen=True, slots=True)
-class Rescued:
-    """One expired claim and what became of it."""
-
-    claim: Claim
-    worker_id: str
-    task_path: str
-    verdict: Verdict
-    becomes: Status
-
-    @property
-    def end(self) -> Finalisation:
-        return Finalisation(*self.claim.key, self.verdict)
 
 
 def claim(
@@ -251,46 +235,6 @@ _CANCELLED: Final = _error_json(failure_of_kind(Kind.CANCELLED, "cancelled by re
 
 def _ago(moment_s: float | None, monotonic_s: float) -> float | None:
     return None if moment_s is None else max(0.0, monotonic_s - moment_s)
-
-
-def expired(
-    cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
-) -> list[tuple[Claim, str, str]]:
-    """Lock up to `limit` claims whose lease ran out: `(claim, worker_id, task_path)` each."""
-    rows = fetch_all(cursor, "expired", {"lease_seconds": lease_seconds, "limit": limit, "now": now})
-    claims = []
-    for *held, backoff, worker_id, task_path in rows:
-        claim = replace(Claim(*held), backoff_seconds=tuple(backoff) if backoff else None)
-        claims.append((claim, worker_id, task_path))
-    return claims
-
-
-def rescue(
-    cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
-) -> list[Rescued]:
-    """Finalise runs whose lease ran out, by the same `decide` and the same statement as every other end."""
-    rescued = lost(cursor, lease_seconds, limit, now)
-    stored = finalize(cursor, [one.end for one in rescued], now=now)
-    return [replace(one, becomes=stored[one.claim.key]) for one in rescued if one.claim.key in stored]
-
-
-def soonest_lease_seconds(cursor: Cursor, now: datetime | None = None) -> float | None:
-    """Seconds until the lease that ends first will have ended, negative when it has; None when nothing runs."""
-    row = fetch_one(cursor, "soonest_lease", {"now": now})
-    return None if row is None else row[0]
-
-
-def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None) -> list[Rescued]:
-    """The expired claims, locked, and what is to become of each."""
-    found = []
-    for claim, worker_id, task_path in expired(cursor, lease_seconds, limit, now):
-        failure = failure_of_kind(
-            Kind.LEASE_EXPIRED,
-            f"worker {worker_id} stopped renewing its lease: it died, hung, or lost the database",
-        )
-        verdict = decide(claim, failure)
-        found.append(Rescued(claim, worker_id, task_path, verdict, verdict.status))
-    return found
 
 
 def promote(cursor: Cursor, limit: int = PROMOTE_LIMIT, now: datetime | None = None) -> int:

@@ -4,7 +4,8 @@ A claim never shares a transaction with anything that must be durable: its commi
 """
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -12,9 +13,10 @@ import psycopg
 
 from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
 from reproq.output import Output
-from reproq.store import claims, queues, workers
-from reproq.store.claims import Claimed, Finalisation, Rescued
+from reproq.store import claims, queues, rescues, workers
+from reproq.store.claims import Claimed, Finalisation
 from reproq.store.db import Database, is_bad_row
+from reproq.store.rescues import Rescued
 from reproq.store.workers import WorkerRow
 
 Clock = datetime | None
@@ -60,16 +62,26 @@ class ClaimAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRuns:
-    """Promote what is due, then claim."""
+    """Promote what is due, then claim.
+
+    Each try draws a token of its own: an earlier one, whose connection was given up, may still be on its way, and what
+    it claims when it arrives must not bear the token of what was claimed since. And each looks first for what earlier
+    ones have claimed without our hearing of it, and gives that back.
+    """
 
     queues: tuple[str, ...]
     limit: int
-    token: int
+    draw_token: Callable[[], int]
     worker_id: str
     lease_seconds: float
     unknown_paths: tuple[str, ...] = ()
+    _tried: list[int] = field(default_factory=list, init=False, compare=False)  # tokens of tries without an answer
 
     def run(self, database: Database, now: Clock) -> ClaimAnswer:
+        if self._tried:
+            with database.transaction() as cursor:
+                rescues.give_back_unheard(cursor, self.worker_id, self._tried, now)
+        self._tried.append(self.draw_token())
         with database.transaction() as cursor:
             began_s = time.monotonic()
             promoted = claims.promote(cursor, now=now)
@@ -77,7 +89,7 @@ class ClaimRuns:
                 cursor,
                 queues=self.queues,
                 limit=self.limit,
-                token=self.token,
+                token=self._tried[-1],
                 worker_id=self.worker_id,
                 lease_seconds=self.lease_seconds,
                 unknown_paths=self.unknown_paths,
@@ -216,17 +228,17 @@ class RescueRuns:
     def run(self, database: Database, now: Clock) -> RescueAnswer:
         try:
             with database.transaction() as cursor:
-                rescued = claims.rescue(cursor, self.lease_seconds, now=now)
+                rescued = rescues.rescue(cursor, self.lease_seconds, now=now)
         except psycopg.Error as error:
             if not is_bad_row(error):
                 raise
             rescued = self._one_by_one(database, now)
         with database.transaction() as cursor:
-            return RescueAnswer(rescued, claims.soonest_lease_seconds(cursor, now))
+            return RescueAnswer(rescued, rescues.soonest_lease_seconds(cursor, now))
 
     def _one_by_one(self, database: Database, now: Clock) -> list[Rescued]:
         with database.transaction() as cursor:
-            lost = claims.lost(cursor, self.lease_seconds, now=now)
+            lost = rescues.lost(cursor, self.lease_seconds, now=now)
         answer = FinalizeAnswer({}, {})
         _store(database, tuple(one.end for one in lost), now, answer)
         keys = answer.stored.keys() - answer.refused.keys()

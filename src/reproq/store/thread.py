@@ -33,8 +33,30 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
+def void_answer(request: Request, waited_seconds: float) -> Answer | None:
+    """The answer to a request that was asked so long ago that it must not be tried any more; None for all others."""
+    if isinstance(request, RescueRuns) and waited_seconds > request.patience_seconds:
+        return Answer(request, RescueAnswer([], 0.0))
+    return None
+
+
+def answer_once(request: Request, database: Database, now: Clock) -> Answer:
+    """One try at a request. Raises psycopg.Error when waiting may mend it.
+
+    What can never succeed is an answer, too: the loop raises its error, where a thread that died would hang it.
+    """
+    try:
+        return Answer(request, request.run(database, now))
+    except psycopg.Error as error:
+        if is_outage(error):
+            raise
+        return Answer(request, error=error)
+    except Exception as error:
+        return Answer(request, error=error)
+
+
 class DirectStore:
-    """Answers at once, in the caller's thread: for tests and the simulation. `clock` gives the statements' time."""
+    """Answers at once, in the caller's thread: for tests. `clock` gives the statements' time."""
 
     def __init__(self, database: Database, clock: Callable[[], Clock] = lambda: None) -> None:
         self._database = database
@@ -119,19 +141,16 @@ class StoreThread:
         """The answer, however long it takes. None when the loop closed the store while the database was away."""
         wait_seconds = FIRST_RETRY_SECONDS
         while True:
-            if isinstance(request, RescueRuns) and time.monotonic() - asked_s > request.patience_seconds:
-                return Answer(request, RescueAnswer([], 0.0))
+            if (answer := void_answer(request, time.monotonic() - asked_s)) is not None:
+                return answer
             try:
-                result = request.run(self._database, None)
+                answer = answer_once(request, self._database, None)
             except psycopg.Error as error:
-                if not is_outage(error):
-                    return Answer(request, error=error)
                 self._tell_lost(error)
-            except Exception as error:
-                return Answer(request, error=error)  # the loop raises it: a thread that died silently would hang it
             else:
-                self._tell_back()
-                return Answer(request, result)
+                if answer.error is None:
+                    self._tell_back()
+                return answer
             if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
                 return None
             wait_seconds = min(wait_seconds * 2, LAST_RETRY_SECONDS)

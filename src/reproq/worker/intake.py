@@ -72,7 +72,7 @@ class Intake:
             yield ClaimRuns(
                 queues=self._queues,
                 limit=room,
-                token=self._draw_token(),
+                draw_token=self._draw_token,
                 worker_id=self._row.worker_id,
                 lease_seconds=self._config.lease,
                 unknown_paths=tuple(self._unknown),

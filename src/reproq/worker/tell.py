@@ -2,7 +2,8 @@
 
 from reproq.executors import Ended
 from reproq.lifecycle import Status
-from reproq.store.claims import Claimed, Finalisation, Rescued
+from reproq.store.claims import Claimed, Finalisation
+from reproq.store.rescues import Rescued
 from reproq.telemetry.events import Telemetry
 
 

@@ -15,4 +15,8 @@ commands: Final = {
     "enqueue": Listed(
         "reproq_django.cli.enqueue:enqueue", "Enqueue the task at PATH, such as shop.tasks.send_receipt."
     ),
+    "simulate": Listed(
+        "reproq_django.cli.simulate:simulate",
+        "Play histories of crashes, outages and races against the real worker and the real SQL.",
+    ),
 }

@@ -1,0 +1,80 @@
+"""What its holder has lost: claims whose lease ran out, and claims that their worker never heard of.
+
+Both end by the same `decide` and the same statement as every other end. `now` is always the last parameter: None takes
+the database's clock; tests and the simulation set it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from reproq.lifecycle import Claim, Kind, Release, Status, Verdict, decide, failure_of_kind
+from reproq.store.arrays import numbers
+from reproq.store.claims import Finalisation, finalize
+from reproq.store.statements import Cursor, fetch_all, fetch_one
+
+RESCUE_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """One expired claim and what became of it."""
+
+    claim: Claim
+    worker_id: str
+    task_path: str
+    verdict: Verdict
+    becomes: Status
+
+    @property
+    def end(self) -> Finalisation:
+        return Finalisation(*self.claim.key, self.verdict)
+
+
+def give_back_unheard(cursor: Cursor, worker_id: str, tokens: Sequence[int], now: datetime | None = None) -> None:
+    """Release what this worker claimed under tokens whose answer never came: nobody has started it, so it is free."""
+    rows = fetch_all(cursor, "unheard", {"worker_id": worker_id, "tokens": numbers(tokens)})
+    release = Release("the answer to its claim was lost", started=False)
+    held = [Claim(*row) for row in rows]
+    finalize(cursor, [Finalisation(*claim.key, decide(claim, release)) for claim in held], now=now)
+
+
+def expired(
+    cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
+) -> list[tuple[Claim, str, str]]:
+    """Lock up to `limit` claims whose lease ran out: `(claim, worker_id, task_path)` each."""
+    rows = fetch_all(cursor, "expired", {"lease_seconds": lease_seconds, "limit": limit, "now": now})
+    claims = []
+    for *held, backoff, worker_id, task_path in rows:
+        claim = replace(Claim(*held), backoff_seconds=tuple(backoff) if backoff else None)
+        claims.append((claim, worker_id, task_path))
+    return claims
+
+
+def rescue(
+    cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
+) -> list[Rescued]:
+    """Finalise runs whose lease ran out, by the same `decide` and the same statement as every other end."""
+    rescued = lost(cursor, lease_seconds, limit, now)
+    stored = finalize(cursor, [one.end for one in rescued], now=now)
+    return [replace(one, becomes=stored[one.claim.key]) for one in rescued if one.claim.key in stored]
+
+
+def soonest_lease_seconds(cursor: Cursor, now: datetime | None = None) -> float | None:
+    """Seconds until the lease that ends first will have ended, negative when it has; None when nothing runs."""
+    row = fetch_one(cursor, "soonest_lease", {"now": now})
+    return None if row is None else row[0]
+
+
+def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None) -> list[Rescued]:
+    """The expired claims, locked, and what is to become of each."""
+    found = []
+    for claim, worker_id, task_path in expired(cursor, lease_seconds, limit, now):
+        failure = failure_of_kind(
+            Kind.LEASE_EXPIRED,
+            f"worker {worker_id} stopped renewing its lease: it died, hung, or lost the database",
+        )
+        verdict = decide(claim, failure)
+        found.append(Rescued(claim, worker_id, task_path, verdict, verdict.status))
+    return found
