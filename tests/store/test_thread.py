@@ -227,7 +227,9 @@ def test_a_claim_whose_answer_was_lost_is_given_back_by_its_next_try_and_costs_n
 ) -> None:
     run_id = insert(pg.cursor(), max_attempts=1)
     tokens = iter([11, 12])
-    request = ClaimRuns(("default",), 1, lambda: next(tokens), "w-1", lease_seconds=30.0)
+    request = ClaimRuns(
+        queues=("default",), limit=1, draw_token=lambda: next(tokens), worker_id="w-1", lease_seconds=30.0
+    )
     database = Database(dsn, "tests")
     request.run(database, NOW)  # and the answer never comes
     (claimed,) = request.run(database, NOW).claimed
