@@ -1,7 +1,6 @@
 """Foreign programs: which one is chosen, what its end means, and every way in which it can be wrong."""
 
 import json
-import os
 import shutil
 import sys
 import tomllib
@@ -18,7 +17,7 @@ from reproq.executors.environment import command_environment
 from reproq.lifecycle import Failure, Kind, Outcome, Success
 from tests.docs.pages import blocks_of
 from tests.executors.conftest import SOURCES, make_command
-from tests.executors.driver import Driver, payload
+from tests.executors.driver import Driver, alive, payload
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Run = Callable[..., Ended]
@@ -252,7 +251,7 @@ def test_a_program_that_runs_too_long_is_ended_with_its_group(run: Run, tmp_path
     script = f"sleep 600 & echo $! > {tmp_path}/pid; wait"
     ended = run("/bin/sh", "-c", script, timeout_seconds=0.3)
     assert failure_of(ended.outcome).kind == Kind.TIMEOUT
-    assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
+    assert not alive(int((tmp_path / "pid").read_text()))
 
 
 # -- the examples, each by its real interpreter -----------------------------------------------------------------------
