@@ -39,7 +39,7 @@ types:
 	@venv=$$(scripts/venv) && exec "$$venv/bin/mypy" --strict $(ARGS) src/reproq
 
 docs:
-	@venv=$$(LOCK=docs scripts/venv) && NO_MKDOCS_2_WARNING=1 exec "$$venv/bin/mkdocs" build --strict --quiet $(ARGS)
+	@venv=$$(LOCK=docs scripts/venv) && NO_MKDOCS_2_WARNING=1 "$$venv/bin/mkdocs" build --strict $(ARGS) && echo "the site: build/site/index.html"
 
 lock:
 	@scripts/lock $(ARGS)

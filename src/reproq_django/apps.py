@@ -16,6 +16,7 @@ class ReproqConfig(AppConfig):
 
         from reproq_django import database_checks
 
+        checks.register(database_checks.check_presence)
         checks.register(database_checks.check_routing)
         checks.register(database_checks.check_sharing)
         checks.register(database_checks.check_tables, checks.Tags.database)

@@ -31,6 +31,17 @@ def backend_aliases() -> list[str]:
     return [alias for alias, params in _tasks().items() if _is_ours(params.get("BACKEND", ""))]
 
 
+def has_backend_for_tests() -> bool:
+    """Whether `TASKS` names a backend of `reproq_django.testing`."""
+    return any(str(params.get("BACKEND", "")).startswith("reproq_django.testing.") for params in _tasks().values())
+
+
+def queue_names(backend: str) -> tuple[str, ...]:
+    """The queues that tasks of one `TASKS` alias may be in, as Django reads `QUEUES`; none for any."""
+    queues = _tasks().get(backend, {}).get("QUEUES", ["default"])
+    return tuple(map(str, queues)) if isinstance(queues, list | tuple | set | frozenset) else ()
+
+
 def is_alias(backend: str) -> bool:
     """Whether `TASKS` has this alias, whosever backend it is."""
     return backend in _tasks()

@@ -51,6 +51,20 @@ def _kept_away() -> Iterator[CheckMessage]:
             )
 
 
+def check_presence(**kwargs: Any) -> list[CheckMessage]:
+    """Whether any backend is ours, or one of those for tests: the app alone enqueues nothing."""
+    if conf.backend_aliases() or conf.has_backend_for_tests():
+        return []
+    return [
+        Warning(
+            "'reproq_django' is in INSTALLED_APPS, but no backend of TASKS is Reproq's: tasks run elsewhere, by "
+            "default at once in the process that enqueues them.",
+            hint=f"Set TASKS = {{'default': {{'BACKEND': {conf.BACKEND!r}}}}}.",
+            id="reproq.W013",
+        )
+    ]
+
+
 def check_sharing(**kwargs: Any) -> list[CheckMessage]:
     """Whether workers that would take each other's runs execute them differently."""
     found: list[CheckMessage] = []

@@ -44,9 +44,18 @@ def setup() -> Runner:
     Connections that the import opened are closed: a fork must never inherit one.
     """
     django.setup()
+    _quieten_django()
     autodiscover_modules("tasks")
     connections.close_all()
     return run
+
+
+def _quieten_django() -> None:
+    """Django logs two lines a run, which the settings that `startproject` makes show while DEBUG is on: every run would
+    have a log, and say nothing in it that its row does not. A level that the project has set itself stays."""
+    tasks = logging.getLogger("django.tasks")
+    if tasks.level == logging.NOTSET:
+        tasks.setLevel(logging.WARNING)
 
 
 def run(message: dict[str, Any]) -> Success | Failure:

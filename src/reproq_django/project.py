@@ -12,7 +12,7 @@ from typing import Final
 
 from psycopg import conninfo
 
-from reproq.cli.project import Project
+from reproq.cli.project import Fault, Project
 from reproq.errors import ConfigurationError
 from reproq_django.embedded import ensure_running
 
@@ -61,7 +61,19 @@ def _read(backend: str, module: str) -> Project:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
-    return Project(source, dsn, SETUP, MODULE, (_root_of(module),))
+    migrate = f"python manage.py migrate {conf.APP} --database {database}"
+    path = (_root_of(module),)
+    return Project(source, dsn, SETUP, MODULE, path, conf.queue_names(backend), migrate, faults)
+
+
+def faults() -> list[Fault]:
+    """What Django's system checks say of Reproq's settings."""
+    import django
+    from django.core import checks
+
+    django.setup()
+    found = (message for message in checks.run_checks() if str(message.id).startswith("reproq."))
+    return [Fault(f"{message.id}: {message.msg}", message.hint or "") for message in found]
 
 
 def _refuse_what_is_not_ours(backend: str) -> None:

@@ -1,10 +1,13 @@
 """From a stored task path to the Task it names: one rule, for results and for the child that runs it."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.tasks import Task
+from django.tasks.exceptions import InvalidTask
 
 from reproq.errors import UnknownTask
 
@@ -43,8 +46,14 @@ def _renamed(path: str, aliases: Mapping[str, str]) -> str:
 def _imported(path: str, sentence: str) -> Any:
     module_path, _, name = path.rpartition(".")
     remedy = "deploy the code that has it, or map the old path to the new one in TASK_ALIASES"
+    if not module_path:
+        raise UnknownTask(f"{sentence}, which is no dotted path such as shop.tasks.send_receipt; {remedy}")
     try:
         module = import_module(module_path)
+    except (InvalidTask, ImproperlyConfigured) as error:
+        raise UnknownTask(
+            f"{sentence}, but importing {module_path!r} raised {type(error).__name__}: {error}"
+        ) from error
     except (Exception, SystemExit) as error:
         raise UnknownTask(
             f"{sentence}, but importing {module_path!r} raised {type(error).__name__}: {error}; {remedy}"
@@ -52,4 +61,7 @@ def _imported(path: str, sentence: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError:
-        raise UnknownTask(f"{sentence}, but {module_path!r} has no {name!r}; {remedy}") from None
+        tasks = [known for known, value in vars(module).items() if isinstance(value, Task)]
+        near = get_close_matches(name, tasks, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise UnknownTask(f"{sentence}, but {module_path!r} has no {name!r}{hint}; {remedy}") from None

@@ -31,6 +31,12 @@ class TaskRules:
     def validate_task(self, task: Task) -> None:
         """Raise InvalidTask, naming the value and its bound."""
         moment = moment_of(task.run_after)
+        if self.queues and task.queue_name not in self.queues:
+            raise InvalidTask(
+                f"Task {task.module_path} is for the queue {task.queue_name!r}, which TASKS[{self.alias!r}]['QUEUES'] "
+                f"does not have (it has {', '.join(map(repr, sorted(self.queues)))}): add it there, or set QUEUES to "
+                "[] for any."
+            )
         super().validate_task(task if moment is task.run_after else altered(task, run_after=moment))  # type: ignore[misc]
         if fault := queue_name_fault(task.queue_name):
             raise InvalidTask(f"Queue {task.queue_name!r} {fault}.")

@@ -243,3 +243,18 @@ def test_manage_py_check_reports_mistakes_in_tasks(tmp_path: Path, dsn: str) -> 
     checked = subprocess.run(command, env=own, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert checked.returncode == 1
     assert "reproq.E001" in checked.stderr
+
+
+def test_a_scheduled_run_is_told_with_its_moment_and_a_failed_one_with_its_error(
+    dsn: str, log: Path, enqueue: Callable[..., Any]
+) -> None:
+    assert " is SCHEDULED for 2" in reproq(dsn, "enqueue", f"{TASKS}.add", "--args", "[1,2]", "--in", "1h").stdout
+    with worker(dsn, log):
+        failed = reproq(dsn, "enqueue", f"{TASKS}.fail", "--args", '["words"]', "--wait", "30s", check=False)
+    assert failed.returncode == 1
+    assert "is FAILED: exception: words; all of it: reproq runs show " in failed.stdout
+
+
+def test_a_misspelt_variable_is_told(dsn: str) -> None:
+    said = reproq(dsn, "status", REPROQ_LEESE="3").stderr
+    assert "the environment variable REPROQ_LEESE sets nothing; did you mean REPROQ_LEASE?" in said

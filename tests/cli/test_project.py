@@ -6,6 +6,8 @@ import pytest
 
 from reproq.cli import project
 from reproq.cli.project import NO_PROJECT, Project, configure
+from reproq.cli.worker import warn_of_queues
+from reproq.config import Config, Source
 
 
 @pytest.fixture
@@ -46,3 +48,17 @@ def test_the_project_is_asked_for_the_backend_that_is_configured(
         monkeypatch.setenv("REPROQ_BACKEND", environment)
     config, _ = configure({"backend": flag})
     assert (config.backend, asked) == (wanted, [wanted])
+
+
+@pytest.mark.parametrize(
+    ("queues", "warned"),
+    [(("defualt",), "has default, mail; did you mean default?"), (("mail",), ""), (("*",), "")],
+)
+def test_a_queue_that_no_task_can_be_in_is_warned_of(
+    queues: tuple[str, ...], warned: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project_found = Project(Source("a project", {}), "", "", queues=("default", "mail"))
+    warn_of_queues(Config(queues=queues), project_found)
+    said = capsys.readouterr().err
+    assert warned in said
+    assert bool(said) == bool(warned)

@@ -195,7 +195,7 @@ def test_a_run_cancelled_before_it_started_says_so_too(pg):
         ("subprocess.check_output", "is a function, not a Task"),
         ("tests.django.tasks.plain_function", "is a function, not a Task"),
         ("tests.django.tasks.renamed_name", "lives at 'tests.django.tasks.add'"),
-        ("nodots", "importing '' raised"),
+        ("nodots", "is no dotted path"),
     ],
 )
 def test_a_path_that_leads_to_no_task_is_told_with_run_and_remedy(pg, path, reason):

@@ -55,5 +55,5 @@ def test_what_production_refuses_is_refused_in_tests(backend):
     with backend:
         with pytest.raises(InvalidArguments, match=r"args\[0\]"):
             tasks.add.enqueue(float("nan"))
-        with pytest.raises(InvalidTask, match="Queue"):
+        with pytest.raises(InvalidTask, match="for the queue 'a,b'"):
             tasks.add.using(queue_name="a,b")

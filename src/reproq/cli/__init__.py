@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from reproq import __version__
 from reproq.errors import (
+    MIGRATE,
     AddressRefused,
     ConfigurationError,
     DatabaseUnavailable,
@@ -52,6 +53,10 @@ ADDRESS_FROM: Final = "reproq.address_from"
 """In a context's meta: where the address of the database stands, once a command has found it."""
 
 
+MIGRATE_BY: Final = "reproq.migrate_by"
+"""In a context's meta: the command that makes the tables of the project that a command has found."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is called: `--help` and the completion of names stay quick."""
 
@@ -82,7 +87,10 @@ class LazyGroup(click.Group):
         except (AddressRefused, DatabaseUnavailable, NotMigrated) as error:
             if (place := ctx.meta.get(ADDRESS_FROM)) is None:
                 raise
-            raise type(error)(f"{error} (the address comes from {place})") from error
+            text = str(error)
+            if isinstance(error, NotMigrated):
+                text = text.replace(MIGRATE, ctx.meta.get(MIGRATE_BY, MIGRATE))
+            raise type(error)(f"{text} (the address comes from {place})") from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         found = [(name, listed.help) for name, listed in self._listed().items() if name.startswith(incomplete)]

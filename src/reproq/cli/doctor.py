@@ -11,7 +11,7 @@ import click
 
 from reproq import __version__
 from reproq.cli import FOUND_SOMETHING
-from reproq.cli.project import concurrency_of, configure, database_options
+from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, database_options
 from reproq.cli.show import as_json_text, console
 from reproq.config import Config
 from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
@@ -39,8 +39,8 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
     """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong."""
-    config, _ = configure(flags, settings)
-    findings = [*versions(), *examine(config)]
+    config, project = configure(flags, settings)
+    findings = [*versions(), *settings_of(project), *examine(config)]
     if as_json:
         click.echo(as_json_text([asdict(finding) for finding in findings]))
     else:
@@ -58,6 +58,16 @@ def versions() -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     detail = f"reproq {__version__}, Python {python}, Django {installed('django')}, psycopg {installed('psycopg')}"
     yield Finding("versions", True, detail)
+
+
+def settings_of(project: Project) -> Iterator[Finding]:
+    """What the project says of its own settings."""
+    if project is NO_PROJECT:
+        return
+    found = project.faults()
+    yield from (Finding("settings", False, fault.text, fault.remedy) for fault in found)
+    if not found:
+        yield Finding("settings", True, "Django's system checks find nothing wrong with Reproq's part")
 
 
 def examine(config: Config) -> Iterator[Finding]:

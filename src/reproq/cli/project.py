@@ -8,13 +8,14 @@ import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from reproq.cli import ADDRESS_FROM
+from reproq.cli import ADDRESS_FROM, MIGRATE_BY
 from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, origins
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.store.db import address, holds_password, opened
@@ -27,15 +28,27 @@ DJANGO_ADDRESS: Final = "DATABASES of the Django project"
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What a project finds wrong with its own settings, and what to do. A warning need not keep it from working."""
+
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
-    """What a project brings: its settings, its database, what the template calls to import it,
-    what a cold interpreter runs by `-m`, and the folders to import it from."""
+    """What a project brings: its settings, its database, what the template calls to import it, what a cold interpreter
+    runs by `-m`, and the folders to import it from; the queues that its tasks may be in (none: any), the command that
+    makes its tables, and what it finds wrong with itself."""
 
     source: Source
     dsn: str
     setup: str
     module: str = ""
     path: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    migrate: str = ""
+    faults: Callable[[], list[Fault]] = list
 
 
 NO_PROJECT: Final = Project(Source("no project", {}), "", "")
@@ -104,6 +117,7 @@ def find_project(backend: str, settings: str | None) -> Project:
 def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[Source], Project]:
     """Everything that sets a knob, later sources above earlier ones, and the project around us."""
     environment = from_environment(os.environ)
+    _warn_of_misspelt_variables()
     values = {name: value for name, value in flags.items() if value is not None}
     given = Source("the command line", values, {name: f"--{name.replace('_', '-')}" for name in values})
     file = _file()
@@ -127,7 +141,16 @@ def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Co
     if project.dsn and config.dsn != project.dsn:
         _refuse_two_databases(config.dsn, place, project.dsn)
     _say_where_from(place)
+    if (context := click.get_current_context(silent=True)) is not None and project.migrate:
+        context.meta[MIGRATE_BY] = project.migrate
     return config, project
+
+
+def _warn_of_misspelt_variables() -> None:
+    known = {name for knob in KNOBS.values() for name in knob.environment}
+    for name in sorted(os.environ):
+        if name.startswith("REPROQ_") and name not in known and (near := get_close_matches(name, known, 1, 0.85)):
+            click.echo(f"WARNING: the environment variable {name} sets nothing; did you mean {near[0]}?", err=True)
 
 
 def _say_where_from(place: str) -> None:

@@ -43,7 +43,7 @@ def replay(
             old, new = enqueue_again(cursor, run_id, spec_hash)
         facts: dict[str, Any] = {"replayed": old, "id": new}
         if compare:
-            click.echo(f"run {old} is enqueued again as run {new}; waiting for it", err=True)
+            click.echo(f"waiting for run {new}", err=True)
             comparison = replays.compare(*_both(database, old, new, patience_seconds))
             facts |= {"sameness": comparison.sameness, "before": comparison.before, "after": comparison.after}
     _print(facts, as_json)

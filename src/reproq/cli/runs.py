@@ -143,7 +143,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
             table.add_row(name, Text(when(value) if hasattr(value, "isoformat") else visible(_text(value))))
     for error in facts["errors"]:
         summary = f"{error['kind']} {error['exception_class']}: {error['message']}"
-        table.add_row(f"error {error['attempt']}", Text(visible(summary)))
+        table.add_row(f"attempt {error['attempt']}", Text(visible(summary)))
         if error["traceback"]:
             table.add_row("", Text(visible(error["traceback"].rstrip())))
     console().print(table)

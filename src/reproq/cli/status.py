@@ -46,10 +46,11 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
             f"worker     {worker.worker_id}  {worker.executor} x {worker.concurrency}  "
             f"queues {','.join(worker.queues)}  {state}; last seen {worker.unseen_seconds:.0f} s ago"
         )
+    command = "reproq worker" if config.backend == "default" else f"reproq worker --backend {config.backend}"
     if not workers:
-        out.print("worker     none; start one with: reproq worker")
+        out.print(f"worker     none; start one with: {command}")
     for name in unserved:
-        remedy = f"reproq worker --queues {name}"
+        remedy = f"{command} --queues {name}"
         out.print(f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}")
     return 0
 

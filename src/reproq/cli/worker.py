@@ -6,6 +6,7 @@ import shutil
 import socket
 import sys
 import time
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -69,6 +70,7 @@ def worker(
     if requeue_id or requeue_hash:
         return requeue(config, requeue_id, requeue_hash)
     log_to_stderr(verbose)
+    warn_of_queues(config, project)
     if not (wants_report or config.report_json or config.executor == "mock"):
         return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
     check_report_file(config.report_json)
@@ -77,6 +79,19 @@ def worker(
     code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters))
     show_report(report, config.report_json)
     return code
+
+
+def warn_of_queues(config: Config, project: Project) -> None:
+    """A queue that no task of the project can be in is a slip of the hand, or for runs from SQL."""
+    for name in config.queues:
+        if project.queues and name != "*" and name not in project.queues:
+            near = get_close_matches(name, project.queues, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            click.echo(
+                f"WARNING: no task of this project can be in the queue {name!r}: QUEUES of the backend "
+                f"{config.backend!r} has {', '.join(project.queues)}{hint}",
+                err=True,
+            )
 
 
 def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:

@@ -33,6 +33,7 @@ class Register:
     def run(self, database: Database, now: Clock) -> str | None:
         with database.transaction() as cursor:
             uuid = workers.installation(cursor)
+            workers.forget_the_dead(cursor, now)
             return uuid if workers.register(cursor, self.worker, self.stale_after_seconds, now) else None
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from reproq.errors import MIGRATE, NotMigrated
-from reproq.store.statements import Cursor, fetch_one, statement
+from reproq.store.statements import Cursor, execute, fetch_one, statement
 
 SCHEMA_VERSION: Final = 1
 
@@ -21,6 +21,11 @@ class WorkerRow:
     executor: str
     concurrency: int
     version: str
+
+
+def forget_the_dead(cursor: Cursor, now: datetime | None = None) -> None:
+    """Delete the rows of workers that nobody has seen for a day."""
+    execute(cursor, "forget_workers", {"now": now})
 
 
 def register(cursor: Cursor, worker: WorkerRow, stale_after_seconds: float, now: datetime | None = None) -> bool:

@@ -221,7 +221,7 @@ class Worker:
             case AskWorkLeft(), left:
                 self._intake.on_work_left()
                 if not left and not self._ledger.unstored:
-                    self.drain()
+                    self._drain.begin(now, 0.0)  # the burst is over
 
     def _on_claimed(self, answer: ClaimAnswer, now: float) -> None:
         self._figures.claimed(answer)

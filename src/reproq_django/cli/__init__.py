@@ -17,6 +17,6 @@ commands: Final = {
     ),
     "simulate": Listed(
         "reproq_django.cli.simulate:simulate",
-        "Play histories of crashes, outages and races against the real worker and the real SQL.",
+        "Play histories of crashes, outages and races against the real worker and the real SQL; exit 3 on a violation.",
     ),
 }

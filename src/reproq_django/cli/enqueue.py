@@ -1,20 +1,26 @@
 """`reproq enqueue PATH`: enqueue a task of the project, as its code would, and wait for it if asked to."""
 
 import json
-import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reproq.cli.project import seconds_of
+from reproq.cli.project import configure, seconds_of
+from reproq.cli.runs import parse_run_id
+from reproq.cli.show import as_json_text, when
+from reproq.cli.waiting import await_ends
 from reproq.errors import ConfigurationError, ReproqError
+from reproq.lifecycle import Status
+from reproq.store.db import opened
+from reproq.store.insight import RunDetail
+from reproq.store.runs import result_id
+from reproq.store.workers import installation
 from reproq_django.project import choose_settings
 
 if TYPE_CHECKING:
     from django.tasks import Task, TaskResult
 
-LOOK_EVERY_SECONDS: Final = 0.1
 FAILED: Final = 1
 
 
@@ -36,20 +42,41 @@ def enqueue(
 ) -> int:
     """Enqueue the task at PATH, such as shop.tasks.send_receipt."""
     args, kwargs = _parsed("--args", args_text, list), _parsed("--kwargs", kwargs_text, dict)
-    patience_seconds = None if wait is None else seconds_of("--wait", wait)
+    patience_seconds = 0.0 if wait is None else seconds_of("--wait", wait)
     if not choose_settings(settings):
         raise ConfigurationError("there is no Django project: run this where manage.py is, or give --settings")
     import django
 
     django.setup()
-    result = _task(path, **using).enqueue(*args, **kwargs)
-    if patience_seconds is not None:
-        _wait(result, patience_seconds)
-    facts = {"id": result.id, "status": str(result.status)}
-    if result.status == "SUCCESSFUL":
-        facts["return_value"] = result.return_value
-    click.echo(json.dumps(facts) if as_json else _sentence(facts))
-    return FAILED if result.status == "FAILED" else 0
+    task = _task(path, **using)
+    config, _ = configure({"backend": task.backend}, settings)
+    with opened(config.dsn, "reproq enqueue") as database:
+        with database.transaction() as cursor:
+            installation(cursor)  # whatever is wrong with the database is said here, in one line
+        run_id, _ = parse_run_id(_enqueued(task, args, kwargs).id)
+        (run,) = await_ends(database, [run_id], patience_seconds)
+    facts: dict[str, Any] = {"id": result_id(run.id, run.nonce), "status": run.status, "due_at": run.due_at}
+    if run.return_json is not None:
+        facts["return_value"] = json.loads(run.return_json)
+    click.echo(as_json_text(facts) if as_json else _sentence(run))
+    if wait is not None and not Status(run.status).is_finished:
+        raise ReproqError(
+            f"run {run.id} is still {run.status} after {patience_seconds:g} s and stays enqueued; "
+            f"does a worker serve the queue {run.queue_name}?"
+        )
+    return FAILED if run.status in (Status.FAILED, Status.CANCELLED) else 0
+
+
+def _enqueued(task: "Task", args: list[Any], kwargs: dict[str, Any]) -> "TaskResult":
+    from django.core.exceptions import ImproperlyConfigured
+    from django.tasks.exceptions import InvalidTask
+
+    try:
+        return task.enqueue(*args, **kwargs)
+    except (InvalidTask, ImproperlyConfigured) as error:
+        raise ConfigurationError(str(error)) from error
+    except TypeError as error:  # the arguments are not those of the task
+        raise click.UsageError(str(error)) from error
 
 
 def _parsed(name: str, text: str, wanted: type) -> Any:
@@ -74,7 +101,10 @@ def _task(
     expires_in: str | None,
 ) -> "Task":
     from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+    from django.tasks.exceptions import InvalidTask
 
+    from reproq_django import conf
     from reproq_django.resolve import find_task
 
     if backend is not None and backend not in settings.TASKS:
@@ -86,14 +116,23 @@ def _task(
     run_after = None if moment is None else _moment(moment)
     if delay is not None:
         run_after = timedelta(seconds=seconds_of("--in", delay))
-    task: Task = find_task(path, {}, "(to be enqueued)").using(
-        backend=backend,
-        queue_name=queue_name,
-        priority=priority,
-        run_after=run_after,
-        expires_in=None if expires_in is None else seconds_of("--expires-in", expires_in),
-    )
-    return task
+    task: Task = find_task(path, {}, "(to be enqueued)")
+    alias = backend or task.backend
+    if alias not in conf.backend_aliases():
+        raise ConfigurationError(
+            f"the task {path} belongs to TASKS[{alias!r}], whose backend is not Reproq's; set its BACKEND to "
+            f"{conf.BACKEND!r}, or give --backend"
+        )
+    try:
+        return task.using(
+            backend=backend,
+            queue_name=queue_name,
+            priority=priority,
+            run_after=run_after,
+            expires_in=None if expires_in is None else seconds_of("--expires-in", expires_in),
+        )
+    except (InvalidTask, ImproperlyConfigured) as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _moment(text: str) -> Any:
@@ -110,18 +149,14 @@ def _moment(text: str) -> Any:
     return moment
 
 
-def _wait(result: "TaskResult", patience_seconds: float) -> None:
-    deadline = time.monotonic() + patience_seconds
-    while not result.is_finished:
-        if time.monotonic() > deadline:
-            raise ReproqError(
-                f"run {result.id} is still {result.status} after {patience_seconds:g} s and stays enqueued; "
-                f"does a worker serve the queue {result.task.queue_name}?"
-            )
-        time.sleep(LOOK_EVERY_SECONDS)
-        result.refresh()
-
-
-def _sentence(facts: dict[str, Any]) -> str:
-    text = f"run {facts['id']} is {facts['status']}"
-    return f"{text} and returned {json.dumps(facts['return_value'])}" if "return_value" in facts else text
+def _sentence(run: RunDetail) -> str:
+    text = f"run {result_id(run.id, run.nonce)} is {run.status}"
+    match run.status:
+        case Status.SUCCESSFUL:
+            return f"{text} and returned {run.return_json}"
+        case Status.FAILED | Status.CANCELLED:
+            newest = json.loads(run.errors_json)[-1]
+            return f"{text}: {newest['kind']}: {newest['message']}; all of it: reproq runs show {run.id}"
+        case Status.SCHEDULED:
+            return f"{text} for {when(run.due_at)}"
+    return text
