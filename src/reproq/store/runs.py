@@ -19,7 +19,7 @@ MAX_RUN_ID: Final = (1 << 63) - 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
     """What `enqueue` writes. At most one of `run_after` and `delay_seconds` is set. A run that no worker has started
-    `expires_in_seconds` after it was due never starts."""
+    `expires_in_seconds` after it was due, or after its enqueue if that came later, never starts."""
 
     spec: Spec
     nonce: int

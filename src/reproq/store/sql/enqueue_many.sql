@@ -6,7 +6,7 @@ INSERT INTO task_runs (
 SELECT
     run.nonce, run.backend, run.task_path, run.args, run.kwargs, run.spec_hash, run.queue_name, run.priority,
     due.run_after,
-    coalesce(due.run_after, clock.moment) + run.expires_in_seconds * interval '1 second',
+    greatest(due.run_after, clock.moment) + run.expires_in_seconds * interval '1 second',
     clock.moment, coalesce(due.run_after, clock.moment),
     CASE WHEN due.run_after > clock.moment THEN 'SCHEDULED' ELSE 'READY' END,
     run.max_attempts, run.backoff_seconds::float8[], run.timeout_seconds
