@@ -49,6 +49,12 @@ def patient():
     return None
 
 
+@task
+@options(expires_in="10m")
+def prompt():
+    return None
+
+
 def with_the_hour(function):
     """Gives the function one argument more than its callers give."""
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -10,6 +11,7 @@ from django.tasks import TaskResult, TaskResultStatus, default_task_backend, tas
 from django.tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from reproq.errors import RunCancelled, RunTimedOut, UnknownTask
 from reproq.lifecycle import Failure, Kind, Success
@@ -29,6 +31,14 @@ def test_it_equals_what_enqueue_returned_field_by_field():
     assert type(found) is TaskResult
     assert found == enqueued
     assert dataclasses.asdict(found) == dataclasses.asdict(enqueued)
+
+
+def test_a_run_that_was_due_before_its_enqueue_has_its_time_to_start_from_then_on(pg):
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    enqueued = tasks.prompt.using(run_after=an_hour_ago).enqueue()
+    assert default_task_backend.get_result(enqueued.id) == enqueued
+    (left,) = pg.execute("SELECT extract(epoch FROM expires_at - enqueued_at)::float8 FROM task_runs").fetchone()
+    assert left == 600
 
 
 def test_aget_result_equals_it_too():

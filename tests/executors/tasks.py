@@ -59,6 +59,25 @@ def setup_that_fails_the_second_time() -> Runner:
     return run
 
 
+def setup_that_ignores_its_children() -> Runner:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    return run
+
+
+def setup_with_a_server() -> Runner:
+    """The launcher of the server ends when the first run says so; then the server is an orphan."""
+    marker = os.environ["REPROQ_TEST_MARKER"]
+    launcher = f"sleep 600 & echo $! > {marker}.part; mv {marker}.part {marker}; cat {marker}.end"
+    os.mkfifo(f"{marker}.end")
+    subprocess.Popen(["sh", "-c", launcher])
+    return run
+
+
+def lets_the_launcher_end(marker: str) -> None:
+    with open(f"{marker}.end", "w"):
+        return
+
+
 def setup_that_hangs() -> Runner:
     time.sleep(600)
     return run

@@ -1,10 +1,13 @@
 """What holds for every executor, also for one that runs nothing: the life of a run as the worker sees it."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
+from reproq.executors import Executor
 from reproq.lifecycle import Release, Success
+from tests.executors.conftest import make_command, make_fork, make_mock
 from tests.executors.driver import Driver, payload
 
 
@@ -56,3 +59,16 @@ def test_one_claim_cannot_be_submitted_twice(driver: Driver) -> None:
 def test_an_idle_executor_has_nothing_due(driver: Driver) -> None:
     driver.run("echo", "[null]")
     assert driver.executor.deadline() is None
+
+
+@pytest.mark.parametrize("make", [make_fork, make_mock, lambda: make_command([("others.*", ("true",))])])
+def test_what_ended_without_a_process_is_due_at_once(make: Callable[[], Executor]) -> None:
+    driver = Driver(make())
+    driver.executor.submit((1, 1), payload())
+    driver.executor.stop((1, 1), Release("drain", started=False))
+    due = driver.executor.deadline()
+    assert due is not None
+    assert due <= time.monotonic()
+    driver.step(0)
+    assert (1, 1) in driver.ended
+    driver.close()

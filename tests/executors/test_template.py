@@ -96,6 +96,31 @@ def test_children_get_default_signals_back_whatever_the_import_has_set(fork: Mak
     assert json.loads(outcome.return_json)["ignored"] == (1 << 12) | (1 << 24)
 
 
+def test_an_import_that_ignores_the_ends_of_children_changes_nothing(fork: Make) -> None:
+    driver = fork("tasks:setup_that_ignores_its_children")
+    assert [driver.run("echo", f"[{number}]").outcome for number in (1, 2)] == [Success("1"), Success("2")]
+    assert driver.notices == []
+
+
+def test_what_the_import_has_started_outlives_the_runs(fork: Make, tmp_path: Path) -> None:
+    marker = tmp_path / "server"
+    driver = fork("tasks:setup_with_a_server", extra={"REPROQ_TEST_MARKER": str(marker)})
+    driver.wait_ready()
+    driver.until(marker.exists)
+    server = int(marker.read_text())
+    driver.run("lets_the_launcher_end", json.dumps([str(marker)]))
+    driver.until(lambda: parent_of(server) == template_of(driver))
+    for _ in range(3):
+        driver.run("echo", "[1]")
+    assert alive(server)
+    driver.executor.close()
+    assert not alive(server), "and it ends with the template"
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
 @pytest.mark.parametrize(
     ("setup", "words"),
     [

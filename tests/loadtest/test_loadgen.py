@@ -12,7 +12,9 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
+from reproq.loadtest.loadgen import BATCH_CHARS, write
 from reproq.loadtest.made_up import LATEST_SECONDS, Shape, made_up
+from reproq.store.db import opened
 from tests.acceptance.workers import ROOT, environment, reproq, statuses, wait_for
 
 TASK = "reproq_django.noop.do_nothing"
@@ -153,6 +155,15 @@ def test_the_rate_is_kept(dsn: str, pg: psycopg.Connection) -> None:
     spread = "SELECT extract(epoch FROM max(enqueued_at) - min(enqueued_at))::float8 FROM task_runs"
     ((seconds,),) = pg.execute(spread).fetchall()
     assert 0.8 < seconds < 3.0
+
+
+def test_large_arguments_travel_in_small_batches(dsn: str, pg: psycopg.Connection) -> None:
+    batches: list[int] = []
+    with opened(dsn, "loadgen") as database:
+        written = write(database, made_up(shape(payload_size=1_000_000)), 20, None, lambda: False, batches.append)
+    assert written.total() == sum(batches) == 20
+    assert max(batches) * 1_000_000 < BATCH_CHARS + 1_000_000
+    assert pg.execute("SELECT count(*) FROM task_runs WHERE length(args::text) > 1000000").fetchone() == (20,)
 
 
 def test_a_mistaken_address_shows_no_password(dsn: str) -> None:

@@ -121,6 +121,18 @@ def test_a_run_that_started_in_time_may_be_retried_later(bench: Bench) -> None:
     assert len(executor.payloads) == 1
 
 
+def test_an_expired_run_that_somebody_retries_starts(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    (run_id,) = bench.enqueue(1, expires_in_seconds=10.0)
+    bench.clock.advance(70)
+    bench.steps(worker)
+    with bench.pg.cursor() as cursor:
+        assert interventions.retry(cursor, [run_id], now=bench.clock.now()) == [run_id]
+    bench.clock.advance(1)
+    bench.steps(worker)
+    assert len(executor.payloads) == 1
+
+
 # Unknown here
 
 

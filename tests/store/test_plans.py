@@ -53,7 +53,7 @@ FROM (
 STATISTICS = ["never analysed", "analysed idle", "analysed under load"]
 STATEMENTS = ["claim", "finalize", "renew", "expired", "promote", "next_due", "ready_queues"]
 STATEMENTS += ["work_left", "work_left anywhere", "latest_of_spec", "requeue"]
-STATEMENTS += ["retry", "cancel"]
+STATEMENTS += ["retry", "cancel", "claim with unknown tasks", "cancel_requested", "soonest_lease"]
 
 
 @pytest.fixture(scope="module", params=STATISTICS)
@@ -141,10 +141,16 @@ def act(name: str, explain: Explain) -> None:
     match name:
         case "claim":
             claim(cursor, queues=["q0", "q1", "q2"], limit=BATCH)
+        case "claim with unknown tasks":
+            claim(cursor, queues=["q0", "q1", "q2"], limit=BATCH, unknown_paths=["app.tasks.new", "app.tasks.newer"])
         case "finalize":
             claims.finalize(cursor, ends(real, BATCH), 3.0, NOW)
         case "renew":
             claims.renew(cursor, [(run_id, TOKEN) for run_id in running(real, BATCH)], LEASE_SECONDS, NOW)
+        case "cancel_requested":
+            claims.cancel_requested(cursor, [(run_id, TOKEN) for run_id in running(real, BATCH)])
+        case "soonest_lease":
+            claims.soonest_lease_seconds(cursor, NOW)
         case "expired":
             rescues.expired(cursor, LEASE_SECONDS, now=NOW.replace(hour=13))
         case "promote":
@@ -170,6 +176,9 @@ def act(name: str, explain: Explain) -> None:
 
 PAGES = {
     "claim": 60 * BATCH,
+    "claim with unknown tasks": 60 * BATCH,
+    "cancel_requested": 20 * BATCH,
+    "soonest_lease": 30_000,  # the 20,000 RUNNING rows and the index on worker_id, no finished one
     "finalize": 60 * BATCH,
     "renew": 20 * BATCH,
     "promote": 60 * BATCH,

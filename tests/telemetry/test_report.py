@@ -36,6 +36,14 @@ def test_the_facts_hold_ends_rate_and_percentiles() -> None:
     assert sum(count for _, count in facts["execution"]["histogram"]) == 100
 
 
+def test_every_event_that_ends_an_attempt_is_counted() -> None:
+    report = Report()
+    telemetry = Telemetry((report.on_event,))
+    for name in ("succeeded", "failed", "retried", "released", "cancelled", "return_refused", "outcome_discarded"):
+        telemetry.emit(f"run.{name}", id=1)
+    assert sum(report.facts()["ends"].values()) == 7
+
+
 def test_the_lines_are_for_people() -> None:
     lines = list(Stepped().report.lines())
     assert lines[0] == "Report of w-7: 99 succeeded, 1 retried in 10.0 s, 10 a second"

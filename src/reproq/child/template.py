@@ -39,6 +39,7 @@ class Template:
         self.signals: list[tuple[int, Any]] = []
         self.runner: Runner
         self.strangers: set[int] = set()  # what the import of the project has started
+        self.sessions: set[int] = set()  # ours and those of the strangers
         self.waits_seconds = 0.0
 
     def main(self) -> Never:
@@ -74,12 +75,14 @@ class Template:
         self.runner = getattr(importlib.import_module(module), function)()
         if not callable(self.runner):
             raise TypeError(f"the setup function {self.setup} returned {self.runner!r}, which is not callable")
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the import may have set it
         warnings = rehearsal.thread_warnings()
         self.signals = rehearsal.signals_to_restore()
         rehearsal.rehearse(self.max_return_bytes)
         rehearsal.flush_everything()
         rehearsal.freeze()
         self.strangers = set(kernel.children_of(self.pid))
+        self.sessions = {os.getsid(pid) for pid in (self.pid, *self.strangers)}
         return warnings
 
     def serve(self) -> None:
@@ -155,9 +158,14 @@ class Template:
         self.wait_at_most(SWEEP_SECONDS if orphans else 0.0)
 
     def orphans(self) -> list[int]:
-        """Children that were not forked for a run."""
+        """What runs have left behind: children that neither were forked for a run nor stem from the import.
+
+        What a stranger leaves behind when it ends is in a session that no run's descendant can be in.
+        """
         known = self.strangers.union(self.children.values())
-        return [pid for pid in kernel.children_of(self.pid) if pid not in known]
+        found = [pid for pid in kernel.children_of(self.pid) if pid not in known]
+        self.strangers.update(pid for pid in found if os.getsid(pid) in self.sessions)
+        return [pid for pid in found if pid not in self.strangers]
 
     def wait_at_most(self, seconds: float) -> None:
         """Bound the wait for the next packet; 0 waits for ever. The kernel keeps it: no system call for each run."""

@@ -55,7 +55,8 @@ class Executor(Protocol):
         """Release what was submitted and has no process yet."""
 
     def deadline(self) -> float | None:
-        """The next moment (CLOCK_MONOTONIC) at which `tick` has something to do, None when there is none."""
+        """The next moment (CLOCK_MONOTONIC) at which `tick` or `take_ended` has something to do: what ended without a
+        process has woken nobody. None when there is none."""
 
     def tick(self) -> None:
         """Act on what is due: timeouts, kills after the grace, restarts of a dead template."""

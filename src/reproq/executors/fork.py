@@ -118,6 +118,8 @@ class ForkExecutor:
             self._end(self._queue.popleft(), None, reason)
 
     def deadline(self) -> float | None:
+        if self._ended:
+            return self._ended[0].ended_s
         moments = [attempt.ending.due_at() for attempt in self._attempts.values()]
         if self._supervisor is not None:
             moments.append(self._supervisor.due_at())

@@ -124,6 +124,8 @@ class LaunchedExecutor(ABC):
         return  # nothing waits here: what is submitted is started
 
     def deadline(self) -> float | None:
+        if self._ended:
+            return self._ended[0].ended_s
         moments = [started.attempt.ending.due_at() for started in self._started.values()]
         moments += [sweep.due_at for sweep in self._sweeps]
         soonest = min(moments, default=math.inf)

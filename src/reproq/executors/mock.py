@@ -47,6 +47,8 @@ class MockExecutor:
         """Nothing waits here."""
 
     def deadline(self) -> float | None:
+        if self._ended:
+            return self._ended[0].ended_s
         for started_s in self._started.values():
             return started_s + self._sleep_seconds
         return None

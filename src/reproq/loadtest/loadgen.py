@@ -22,6 +22,8 @@ from reproq.store.workers import installation
 
 NO_OP: Final = "reproq_django.noop.do_nothing"
 BATCH: Final = 1000
+BATCH_CHARS: Final = 8 * 1024 * 1024
+"""After so much text in the arguments of a batch it gets no further run: large ones would fill the memory."""
 TICK_SECONDS: Final = 0.05
 MAX_TASKS: Final = 100_000_000
 MAX_TEXT: Final = 1_000_000
@@ -159,10 +161,21 @@ def write(
         if due <= 0:
             time.sleep(TICK_SECONDS)
             continue
-        batch = list(islice(runs, min(due, left, BATCH)))
+        batch = _batch(runs, min(due, left, BATCH))
         with database.transaction() as cursor:
             enqueue_many(cursor, batch)
         left -= len(batch)
         written.update(run.queue_name for run in batch)
         advance(len(batch))
     return written
+
+
+def _batch(runs: Iterator[NewRun], most: int) -> list[NewRun]:
+    batch: list[NewRun] = []
+    held = 0
+    for run in islice(runs, most):
+        batch.append(run)
+        held += len(run.spec.args_json)
+        if held >= BATCH_CHARS:
+            break
+    return batch

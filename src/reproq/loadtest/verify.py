@@ -111,7 +111,7 @@ class Bounds:
 
     @property
     def grace_seconds(self) -> float:
-        """A lost worker's run is rescued after a lease of unbroken contact, by a round every third of a lease."""
+        """A lost worker's run is rescued when its lease has ended, by a worker with a lease of unbroken contact."""
         return 2 * self.lease_seconds
 
 

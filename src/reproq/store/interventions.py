@@ -16,7 +16,8 @@ CANCELLED_EARLY: Final = "the run was cancelled before it started"
 
 
 def retry(cursor: Cursor, run_ids: Iterable[int], now: datetime | None = None) -> list[int]:
-    """Make FAILED runs READY, due at once, with all their attempts before them; the ids of those that were."""
+    """Make FAILED runs READY, due at once, with all their attempts before them; the ids of those that were. They do not
+    expire again: whoever retries a run wants it to start."""
     rows = fetch_all(cursor, "retry", {"ids": numbers(sorted(set(run_ids))), "now": now})
     return [row[0] for row in rows]
 

@@ -19,7 +19,7 @@ MAX_RUN_ID: Final = (1 << 63) - 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
     """What `enqueue` writes. At most one of `run_after` and `delay_seconds` is set. A run that no worker has started
-    `expires_in_seconds` after it was due never starts."""
+    `expires_in_seconds` after it was due, or after its enqueue if that came later, never starts."""
 
     spec: Spec
     nonce: int
@@ -92,6 +92,7 @@ def enqueue_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None =
         "priorities": numbers(run.priority for run in batch),
         "run_afters": texts(None if run.run_after is None else run.run_after.isoformat() for run in batch),
         "delays_seconds": numbers(run.delay_seconds for run in batch),
+        "expires_in_seconds": numbers(run.expires_in_seconds for run in batch),
         "max_attempts": numbers(run.max_attempts for run in batch),
         "backoffs_seconds": texts(backoffs),
         "timeouts_seconds": numbers(run.timeout_seconds for run in batch),

@@ -17,6 +17,8 @@ ENDS: Final = {
     "run.failed": "failed",
     "run.retried": "retried",
     "run.released": "released",
+    "run.cancelled": "cancelled",
+    "run.return_refused": "refused",
     "run.outcome_discarded": "discarded",
 }
 """The events that end an attempt, and the word for each."""

@@ -1,6 +1,6 @@
 """What the loop tells of durations: gathered a batch at a time, and only when somebody listens."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from reproq.executors import Ended
 from reproq.lifecycle import Key
@@ -16,13 +16,15 @@ class Figures:
         self._telemetry = telemetry
         self._due_s: dict[Key, float] = {}
 
-    def claimed(self, answer: ClaimAnswer) -> None:
-        """A claim was answered. One that found nothing is a look, and would only flatter the others."""
+    def claimed(self, answer: ClaimAnswer, submitted: Container[Key]) -> None:
+        """A claim was answered, and of its runs the executor got those `submitted`: the others have no start to wait
+        for. A claim that found nothing is a look, and would only flatter the others."""
         if not answer.claimed or not self._telemetry.measures:
             return
         self._telemetry.measure(Measure.CLAIM, [answer.took_seconds])
         for claimed in answer.claimed:
-            self._due_s[claimed.claim.key] = answer.began_s - claimed.waited_seconds
+            if (key := claimed.claim.key) in submitted:
+                self._due_s[key] = answer.began_s - claimed.waited_seconds
 
     def ended(self, batch: Sequence[Ended]) -> None:
         """Attempts ended. Those whose task never started waited for nothing."""

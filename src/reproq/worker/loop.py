@@ -224,9 +224,9 @@ class Worker:
                     self._drain.begin(now, 0.0)  # the burst is over
 
     def _on_claimed(self, answer: ClaimAnswer, now: float) -> None:
-        self._figures.claimed(answer)
         for claimed in answer.claimed:
             self._start(claimed)
+        self._figures.claimed(answer, self._ledger.running)
         if self._burst and not answer.claimed and not self._ledger.unstored:
             self._intake.check_work_left(now)
 

@@ -7,7 +7,7 @@ SELECT
     CAST(%(nonce)s AS bigint), %(backend)s::text, %(task_path)s::text, %(args)s::json, %(kwargs)s::json, %(spec_hash)s::text,
     %(queue_name)s::text, %(priority)s::smallint,
     due.run_after,
-    coalesce(due.run_after, clock.moment) + %(expires_in_seconds)s::float8 * interval '1 second',
+    greatest(due.run_after, clock.moment) + %(expires_in_seconds)s::float8 * interval '1 second',
     clock.moment, coalesce(due.run_after, clock.moment),
     CASE WHEN due.run_after > clock.moment THEN 'SCHEDULED' ELSE 'READY' END,
     %(max_attempts)s::int, %(backoff_seconds)s::float8[], %(timeout_seconds)s::float8
