@@ -70,11 +70,11 @@ def worker(
         return requeue(config, requeue_id, requeue_hash)
     log_to_stderr(verbose)
     if not (wants_report or config.report_json or config.executor == "mock"):
-        return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
+        return serve(build_worker(config, project, burst=burst, handlers=(log_event,)), is_all=True)
     check_report_file(config.report_json)
     report = Report()
     handlers, meters = (log_event, report.on_event), (report.on_measure,)
-    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters))
+    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters), is_all=True)
     show_report(report, config.report_json)
     return code
 
