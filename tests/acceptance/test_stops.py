@@ -1,4 +1,4 @@
-"""TERM at any moment: while a worker starts, imports the project, claims, runs, ends; once or twice. Nothing is lost."""
+"""TERM at any moment: while a worker starts, imports the project, claims, runs, ends; once or twice. No run is lost."""
 
 import os
 import random

@@ -26,7 +26,7 @@ from reproq.executors.mock import MockExecutor
 from reproq.executors.spawn import SpawnExecutor
 from reproq.service import serve
 from reproq.store.db import Database, opened
-from reproq.store.thread import StoreThread
+from reproq.store.thread import LONGEST_PAUSE_SECONDS, StoreThread
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Handler, Meter, Telemetry
 from reproq.telemetry.lines import log_event, log_to_stderr
@@ -94,8 +94,14 @@ def build_worker(
 ) -> Worker:
     """A worker with a store thread and an executor of its own, ready to be served."""
     row = worker_row(config)
-    store = StoreThread(Database(config.dsn, row.worker_id))
+    store = StoreThread(Database(config.dsn, row.worker_id), longest_pause_seconds(config))
     return Worker(config, row, store, build_executor(config, project), Telemetry(handlers, meters), burst=burst)
+
+
+def longest_pause_seconds(config: Config) -> float:
+    """Between two tries to reach a lost database. Workers that are back rescue after a lease: by then, whoever pauses
+    less than a heartbeat is back, too, and has renewed what it holds."""
+    return min(LONGEST_PAUSE_SECONDS, config.heartbeat / 2)
 
 
 def worker_row(config: Config) -> WorkerRow:
