@@ -42,7 +42,12 @@ def enqueue(
     import django
 
     django.setup()
-    result = _task(path, **using).enqueue(*args, **kwargs)
+    from django.tasks.exceptions import InvalidTask
+
+    try:
+        result = _task(path, **using).enqueue(*args, **kwargs)
+    except InvalidTask as error:
+        raise click.UsageError(str(error)) from None
     if patience_seconds is not None:
         _wait(result, patience_seconds)
     facts = {"id": result.id, "status": str(result.status)}
