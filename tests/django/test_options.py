@@ -1,4 +1,4 @@
-"""`max_attempts`, `backoff`, `timeout`, `expires_in`: by decorator, keyword, `.using()` or OPTIONS, and which applies."""
+"""`max_attempts`, `backoff`, `timeout`, `expires_in`: by decorator, keyword, `.using()`, OPTIONS; and which applies."""
 
 import copy
 import importlib
