@@ -33,33 +33,45 @@ def _end(number: int, frame: FrameType | None) -> Never:
     raise SystemExit(KILLED_BY + number)
 
 
-def serve(worker: "Worker", each_step: Callable[[], None] = lambda: None) -> int:
+def serve(worker: "Worker", each_step: Callable[[], None] = lambda: None, *, is_all: bool = False) -> int:
     """Step the worker until it has finished. The first TERM or INT drains it, the second stops it at once.
+
+    A signal that comes while the last ends are stored changes nothing. With `is_all` the process has nothing else to
+    do, and ignores those that come while it exits, too: its exit code tells how the worker ended, not who hurried it.
 
     Returns the exit code: 0, or 1 when ends of runs could not be stored. `each_step` is called after every step.
     """
-    acted_on = 0
-    try:
-        with noted(*STOP_SIGNALS) as stops, noted(signal.SIGCHLD) as ended, _wakeup(worker.selector):
-            worker.reap_adopted()
-            while not worker.finished:
-                worker.step()
-                if len(stops) > acted_on:
-                    acted_on = len(stops)
-                    worker.drain(None if acted_on == 1 else 0.0)
-                if ended:
-                    ended.clear()
-                    worker.reap_adopted()
-                each_step()
-    finally:
-        worker.close()
+    afterwards = signal.SIG_IGN if is_all else None
+    with noted(*STOP_SIGNALS, afterwards=afterwards) as stops, noted(signal.SIGCHLD) as ended:
+        try:
+            with _wakeup(worker.selector):
+                _run(worker, stops, ended, each_step)
+        finally:
+            worker.close()
     return 1 if worker.left_behind else 0
 
 
+def _run(worker: "Worker", stops: list[int], ended: list[int], each_step: Callable[[], None]) -> None:
+    acted_on = 0
+    worker.reap_adopted()
+    while not worker.finished:
+        worker.step()
+        if len(stops) > acted_on:
+            acted_on = len(stops)
+            worker.drain(None if acted_on == 1 else 0.0)
+        if ended:
+            ended.clear()
+            worker.reap_adopted()
+        each_step()
+
+
 @contextmanager
-def noted(*numbers: signal.Signals, bears: int | None = None) -> Iterator[list[int]]:
+def noted(
+    *numbers: signal.Signals, bears: int | None = None, afterwards: signal.Handlers | None = None
+) -> Iterator[list[int]]:
     """The signals among `numbers` that were received so far. A handler only notes its signal, so that none ever finds
-    half-changed state; whoever loops looks at the list between two steps. After `bears` of them, they act as before."""
+    half-changed state; whoever loops looks at the list between two steps. After `bears` of them, and after the block,
+    they act as before, unless `afterwards` says otherwise."""
     received: list[int] = []
     before: dict[signal.Signals, Any] = {}
 
@@ -70,7 +82,7 @@ def noted(*numbers: signal.Signals, bears: int | None = None) -> Iterator[list[i
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if afterwards is None else afterwards)
 
     before |= {number: signal.signal(number, on_signal) for number in numbers}
     try:

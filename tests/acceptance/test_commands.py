@@ -44,6 +44,9 @@ def test_waiting_for_a_run_that_nobody_takes_ends_with_the_reason(dsn: str, pg: 
         (("--at", "2001-01-01T00:00:00+00:00"), "is in the past"),
         (("--at", "tomorrow"), "is not a moment such as"),
         (("--at", "2040-01-01", "--in", "5m"), "give either --in or --at"),
+        (("--args", "[1, 2]", "--expires-in", "0s"), "expires_in = 0.0 is outside 0.001 to"),
+        (("--args", "[1, 2]", "--expires-in", "30000d"), "is outside 0.001 to"),
+        (("--args", "[1, 2]", "--queue", "a,b"), "Queue 'a,b' must be printable, without commas"),
     ],
 )
 def test_what_cannot_be_enqueued_is_refused_before_anything_is_written(

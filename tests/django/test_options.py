@@ -1,4 +1,4 @@
-"""`max_attempts`, `backoff`, `timeout`: by decorator, keyword, `.using()` or OPTIONS, and which of them applies."""
+"""`max_attempts`, `backoff`, `timeout`, `expires_in`: by decorator, keyword, `.using()`, OPTIONS; and which applies."""
 
 import copy
 import importlib
@@ -90,7 +90,14 @@ def test_from_django_61_on_they_are_keywords_of_the_decorator(django_project):
         ({"max_attempts": "many"}, "max_attempts = 'many' is not a whole number"),
         ({"max_attempts": True}, "max_attempts = True is not a whole number"),
         ({"timeout": 0}, "timeout = 0 is outside 0.001 to"),
+        ({"timeout": -1}, "timeout = -1 is outside 0.001 to"),
+        ({"timeout": "-1s"}, "timeout = '-1s' is not a duration"),
+        ({"timeout": timedelta(days=31)}, "is outside 0.001 to 2.592e+06 s"),
         ({"timeout": "soon"}, "timeout = 'soon' is not a duration"),
+        ({"expires_in": 0}, "expires_in = 0 is outside 0.001 to"),
+        ({"expires_in": timedelta(seconds=-1)}, "is outside 0.001 to"),
+        ({"expires_in": "4000d"}, "expires_in = '4000d' is outside 0.001 to"),
+        ({"expires_in": "tomorrow"}, "expires_in = 'tomorrow' is not a duration"),
         ({"backoff": []}, "backoff has 0 waits"),
         ({"backoff": [1] * 101}, "backoff has 101 waits"),
         ({"backoff": [1, -1]}, "is outside 0 to"),

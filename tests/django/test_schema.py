@@ -140,7 +140,8 @@ def test_a_plain_insert_of_bad_arguments_is_refused(pg):
     [
         *(("run_after", value) for value in ("infinity", "-infinity", "0044-03-15 BC", "20000-01-01")),
         *(("enqueued_at", value) for value in ("infinity", "-infinity")),
-        *(("timeout_seconds", value) for value in ("NaN", "Infinity", "0", "2592001")),
+        *(("timeout_seconds", value) for value in ("NaN", "Infinity", "0", "-1", "2592001")),
+        *(("expires_at", value) for value in ("2001-01-01", "-infinity", "infinity", "20000-01-01")),
     ],
 )
 def test_a_plain_insert_of_a_value_that_no_worker_could_read_is_refused(pg, column, value):

@@ -9,10 +9,11 @@ import pytest
 
 from reproq.child.by_hand import whole_payload
 from reproq.cli import reproq
-from reproq.lifecycle import Failure, Success
+from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import decode_reply
 from tests.docs.pages import DOCS, KEYS, ROOT, RUN, SHOWN, Block, blocks_in, blocks_of, pages
 
+RELIABILITY = (DOCS / "reliability.md").read_text("utf-8")
 CHECKLIST = (DOCS / "checklist.md").read_text("utf-8")
 TEST_ID = re.compile(r"tests/[\w/]+\.py::test_\w+")
 LIMIT_CHARACTERS = 128
@@ -103,6 +104,33 @@ def test_every_test_that_the_docs_name_exists() -> None:
     named = {found for page in pages() for found in TEST_ID.findall((DOCS / page).read_text("utf-8"))}
     assert len(named) > 60
     assert not sorted(name for name in named if not exists(name))
+
+
+# -- the page about reliability ---------------------------------------------------------------------------------------
+
+
+def rows_below(heading: str) -> list[list[str]]:
+    """The cells of each row of the table in one section of the page, without the head."""
+    section = RELIABILITY.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")][2:]
+
+
+def test_every_promise_of_reliability_says_what_keeps_it_and_which_test_shows_it() -> None:
+    promises = rows_below("What is promised")
+    assert len(promises) > 10
+    assert not [row for row in promises if len(row) != 3 or "tests/" not in row[2]]
+
+
+def test_every_kind_of_end_has_a_test() -> None:
+    ends = rows_below("How runs end")
+    assert [kind.strip("`") for kind, _ in ends] == list(Kind)
+    assert not [kind for kind, shown in ends if not TEST_ID.search(shown)]
+
+
+def test_every_figure_of_reliability_keeps_its_goal() -> None:
+    figures = rows_below("How fast")
+    assert len(figures) > 5
+    assert not [row for row in figures if float(row[2]) > float(row[3].removeprefix("≤ "))]
 
 
 def command_faults(words: list[str]) -> Iterator[str]:

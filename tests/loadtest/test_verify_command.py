@@ -48,6 +48,10 @@ def test_a_machine_gets_every_invariant_and_every_row(
     assert {one["outcome"] for one in by_name.values()} == {"PASS"}
 
 
+def test_a_lease_shorter_than_the_default_can_be_said(dsn: str) -> None:
+    assert "PASS, all" in reproq(dsn, "verify", "--lease", "3s", "--heartbeat", "1s", *SKIP).stdout
+
+
 def test_manage_py_has_the_command_too(dsn: str) -> None:
     command = [sys.executable, "-m", "django", "reproq", "verify", *SKIP]
     result = subprocess.run(command, env=environment(dsn), cwd=ROOT, capture_output=True, text=True, check=False)

@@ -242,6 +242,19 @@ def test_a_drained_worker_without_a_database_gives_up_within_half_a_minute(bench
     bench.stores["w1"].mend()
 
 
+def test_a_worker_that_ends_while_it_registers_leaves_no_row(bench: Bench) -> None:
+    worker, _, _ = bench.worker()
+    store = bench.stores["w1"]
+    store.cut = True
+    bench.steps(worker)
+    worker.drain()
+    assert worker.finished
+    store.mend()  # its row is written now, and it has not heard of that
+    bench.workers.remove(worker)
+    worker.close()
+    assert bench.pg.execute("SELECT count(*) FROM reproq_workers").fetchone() == (0,)
+
+
 # Rescued in time
 
 

@@ -67,7 +67,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         started = _started(folder)
         started.drop(conninfo.make_conninfo(started.dsn, dbname=started.template))
         if "REPROQ_TEST_DATABASE_URL" not in os.environ:
-            _own_server(folder).stop("immediate")
+            own_server(folder).stop("immediate")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -76,7 +76,8 @@ def _started(folder: Path) -> TestServer:
     return TestServer(dsn, template)
 
 
-def _own_server(folder: Path) -> "Server":
+def own_server(folder: Path) -> "Server":
+    """A server in this folder, of the version that REPROQ_TEST_POSTGRES chooses; not started yet."""
     from reproq_django.embedded.server import Server
 
     version = int(os.environ.get("REPROQ_TEST_POSTGRES", "18"))
@@ -87,23 +88,25 @@ def _own_server(folder: Path) -> "Server":
 def _start(folder: Path) -> None:
     dsn = os.environ.get("REPROQ_TEST_DATABASE_URL")
     if not dsn:
-        own = _own_server(folder)
+        own = own_server(folder)
         own.start()
         dsn = own.conninfo("postgres")
-    template = TestServer(dsn, "").create(None)
-    _migrate(template)
+    template = prepare(dsn)
     name = str(conninfo.conninfo_to_dict(template)["dbname"])
     (folder / "started").write_text(f"{dsn}\n{name}", "utf-8")
 
 
-def _migrate(dsn: str) -> None:
-    environment = os.environ | {"REPROQ_TEST_DSN": dsn, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+def prepare(dsn: str) -> str:
+    """Make a migrated database on a server; returns its address."""
+    address = TestServer(dsn, "").create(None)
+    environment = os.environ | {"REPROQ_TEST_DSN": address, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     subprocess.run(
         [sys.executable, "-m", "django", "migrate", "-v0"],
         check=True,
         env=environment,
         cwd=Path(__file__).parents[2],
     )
+    return address
 
 
 @pytest.fixture(scope="session")

@@ -139,6 +139,17 @@ def test_a_number_that_is_none_is_outside_every_bound(value: object) -> None:
     assert "timeout" in problems(flags(timeout=value))[0]
 
 
+@pytest.mark.parametrize("value", ["0s", "31d", -1])
+def test_a_timeout_out_of_bounds_is_refused_at_every_door(value: object) -> None:
+    bounds = f"timeout = {value!r} is outside 0.001 to 2.592e+06 s"
+    assert problems(flags(timeout=value)) == [f"flags: {bounds}"]
+    assert problems(Source("reproq.toml", {"timeout": value})) == [f"reproq.toml: {bounds}"]
+    if isinstance(value, str):
+        assert problems(from_environment({"REPROQ_TIMEOUT": value})) == [
+            f"the environment variable REPROQ_TIMEOUT: {bounds}"
+        ]
+
+
 def test_a_lease_of_less_than_three_heartbeats_is_refused_with_the_remedy() -> None:
     assert problems(flags(lease="10s", heartbeat="5s")) == [
         "lease must be at least 3 x heartbeat, got lease=10s heartbeat=5s; raise lease or lower heartbeat "

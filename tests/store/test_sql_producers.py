@@ -54,6 +54,11 @@ def test_arguments_over_the_bound_are_refused_with_bound_and_remedy(pg: psycopg.
         ("reproq_enqueue('x.y', '{}')", psycopg.errors.InvalidParameterValue),
         ("reproq_enqueue('x.y', priority => 101)", psycopg.errors.CheckViolation),
         ("reproq_enqueue('x.y', max_attempts => 0)", psycopg.errors.CheckViolation),
+        ("reproq_enqueue('x.y', timeout_seconds => 0)", psycopg.errors.CheckViolation),
+        ("reproq_enqueue('x.y', timeout_seconds => -1)", psycopg.errors.CheckViolation),
+        ("reproq_enqueue('x.y', timeout_seconds => 2592001)", psycopg.errors.CheckViolation),
+        ("reproq_enqueue('x.y', expires_at => now() - interval '1 second')", psycopg.errors.CheckViolation),
+        ("reproq_enqueue('x.y', expires_at => 'infinity')", psycopg.errors.CheckViolation),
         ("reproq_enqueue(NULL)", psycopg.errors.NotNullViolation),
     ],
 )

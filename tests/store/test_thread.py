@@ -1,6 +1,7 @@
 """The store thread: answers in order, wakes its selector, waits out an outage, hands on what waiting cannot mend."""
 
 import selectors
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,6 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from reproq.cli.worker import longest_pause_seconds
+from reproq.config import Config
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.lifecycle import Status
 from reproq.store.db import Database
@@ -41,8 +44,8 @@ class Ask:
 class Loop:
     """A loop that only waits: its selector must be woken by every answer and every notice."""
 
-    def __init__(self, dsn: str) -> None:
-        self.store = StoreThread(Database(dsn, "w-1"))
+    def __init__(self, dsn: str, **options: float) -> None:
+        self.store = StoreThread(Database(dsn, "w-1"), **options)
         self.selector = selectors.DefaultSelector()
         self.answers: list[Answer] = []
         self.notices: list[str] = []
@@ -75,8 +78,8 @@ def start() -> Iterator[Callable[[str], Loop]]:
     """Starts loops, and ends them with the test."""
     loops: list[Loop] = []
 
-    def start(dsn: str) -> Loop:
-        loops.append(Loop(dsn))
+    def start(dsn: str, **options: float) -> Loop:
+        loops.append(Loop(dsn, **options))
         return loops[-1]
 
     yield start
@@ -150,6 +153,32 @@ def test_a_server_that_is_away_for_many_tries_gives_one_notice_a_change(proxy: P
         "database lost, retrying until it is back",
         "database back",
     ]
+
+
+@dataclass
+class Opening(Ask):
+    """Ends the outage itself, at its twentieth try."""
+
+    door: Proxy | None = None
+
+    def run(self, database: Database, now: object) -> Any:
+        if len(self.tried) == 20 and self.door is not None:
+            self.door.listen()
+        return super().run(database, now)
+
+
+def test_whoever_pauses_briefly_is_back_soon_after_any_outage(proxy: Proxy, start: Any) -> None:
+    """With the pauses of a long lease, twenty tries take more than a minute."""
+    loop = start(proxy.dsn, longest_pause_seconds=0.02)
+    began = time.monotonic()
+    (answer,) = loop.ask(Opening(("SELECT 1",), door=proxy))
+    assert answer.result == 1
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("heartbeat", "pause"), [(10.0, 5.0), (60.0, 5.0), (0.5, 0.25)])
+def test_a_worker_pauses_less_than_a_heartbeat(heartbeat: float, pause: float) -> None:
+    assert longest_pause_seconds(Config(heartbeat=heartbeat, lease=3 * heartbeat)) == pause
 
 
 def test_closing_while_the_database_is_away_does_not_wait_for_it(proxy: Proxy, start: Any) -> None:

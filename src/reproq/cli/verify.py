@@ -18,6 +18,7 @@ LONGEST_WINDOW_SECONDS: Final = 36_500 * 86_400.0
 @click.command()
 @database_options
 @flag("lease")
+@flag("heartbeat")  # a lease shorter than three of them is refused, and here nothing else could make that right
 @click.option(
     "--since",
     default="1d",

@@ -27,7 +27,7 @@ from reproq.executors.mock import MockExecutor
 from reproq.executors.spawn import SpawnExecutor
 from reproq.service import serve
 from reproq.store.db import Database, opened
-from reproq.store.thread import StoreThread
+from reproq.store.thread import LONGEST_PAUSE_SECONDS, StoreThread
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Handler, Meter, Telemetry
 from reproq.telemetry.lines import log_event, log_to_stderr
@@ -72,11 +72,11 @@ def worker(
     log_to_stderr(verbose)
     warn_of_queues(config, project)
     if not (wants_report or config.report_json or config.executor == "mock"):
-        return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
+        return serve(build_worker(config, project, burst=burst, handlers=(log_event,)), is_all=True)
     check_report_file(config.report_json)
     report = Report()
     handlers, meters = (log_event, report.on_event), (report.on_measure,)
-    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters))
+    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters), is_all=True)
     show_report(report, config.report_json)
     return code
 
@@ -109,8 +109,14 @@ def build_worker(
 ) -> Worker:
     """A worker with a store thread and an executor of its own, ready to be served."""
     row = worker_row(config)
-    store = StoreThread(Database(config.dsn, row.worker_id))
+    store = StoreThread(Database(config.dsn, row.worker_id), longest_pause_seconds(config))
     return Worker(config, row, store, build_executor(config, project), Telemetry(handlers, meters), burst=burst)
+
+
+def longest_pause_seconds(config: Config) -> float:
+    """Between two tries to reach a lost database. Workers that are back rescue after a lease: by then, whoever pauses
+    less than a heartbeat is back, too, and has renewed what it holds."""
+    return min(LONGEST_PAUSE_SECONDS, config.heartbeat / 2)
 
 
 def worker_row(config: Config) -> WorkerRow:

@@ -20,7 +20,7 @@ from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRu
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
-LAST_RETRY_SECONDS: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
 class Store(Protocol):
@@ -81,10 +81,14 @@ class DirectStore:
 
 
 class StoreThread:
-    """Answers in a thread of its own, in the order of the requests, and wakes the loop through a socket."""
+    """Answers in a thread of its own, in the order of the requests, and wakes the loop through a socket.
 
-    def __init__(self, database: Database) -> None:
+    While the database is away it is tried again after growing pauses, of at most `longest_pause_seconds`.
+    """
+
+    def __init__(self, database: Database, longest_pause_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
         self._database = database
+        self._longest_pause_seconds = longest_pause_seconds
         self._requests: queue.Queue[tuple[Request, float] | None] = queue.Queue(MAX_WAITING_REQUESTS)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -153,7 +157,7 @@ class StoreThread:
                 return answer
             if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
                 return None
-            wait_seconds = min(wait_seconds * 2, LAST_RETRY_SECONDS)
+            wait_seconds = min(wait_seconds * 2, self._longest_pause_seconds)
 
     def _tell_lost(self, error: psycopg.Error) -> None:
         if not self._is_lost:

@@ -134,7 +134,7 @@ class Worker:
         rest = [item for key, item in self._ledger.ending.items() if key not in under_way]
         for start in range(0, len(rest), MAX_FINALIZE_BATCH):
             self._store.submit(FinalizeRuns(tuple(rest[start : start + MAX_FINALIZE_BATCH])))
-        if self._presence.registered:
+        if self._presence.may_have_row:
             self._store.submit(Deregister(self._row))
         self._store.close()
         for answer in self._store.take_answers():

@@ -41,6 +41,11 @@ class Presence:
         self._renewed_s: float | None = None
         self._refused_since: float | None = None
 
+    @property
+    def may_have_row(self) -> bool:
+        """Whether this worker's row is in the database, or is on its way there."""
+        return self.registered or self._registration.asked_s is not None
+
     def moments(self) -> Iterator[float]:
         """When `requests` next has something to ask."""
         duties = []

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 from django.db import connection
 
@@ -12,5 +13,8 @@ match os.environ["PROJECT_FLAW"]:
             cursor.execute("SELECT 1")
     case "thread":
         threading.Thread(target=time.sleep, args=(600,), name="metrics-flusher", daemon=True).start()
+    case "slow":
+        Path(os.environ["PROJECT_MARK"]).touch()
+        time.sleep(60)
     case "error":
         raise RuntimeError("this project cannot be imported")

@@ -44,6 +44,15 @@ def sleep(seconds: float) -> str:
 
 
 @task
+def leave_marks(file: str, seconds: float) -> None:
+    """Writes a line when it begins, and one when it ends, so that a second execution shows."""
+    for word, wait_seconds in (("began", seconds), ("ended", 0)):
+        with open(file, "a") as marks:
+            marks.write(f"{word}\n")
+        time.sleep(wait_seconds)
+
+
+@task
 @options(backoff=0.05)
 def sleep_with_descendants(folder: str, seconds: float) -> str:
     """Starts a grandchild, and one that left the session, writes all pids, and sleeps."""
@@ -134,3 +143,10 @@ def queries_kept(count: int) -> list[int]:
 def resize(width: int) -> dict[str, int]:
     """A stub: a program is mapped to it."""
     raise AssertionError("the body of a stub is never called")
+
+
+if os.environ.get("PROJECT_RELEASE") != "old":
+
+    @task
+    def came_with_the_new_release() -> str:
+        return "new"

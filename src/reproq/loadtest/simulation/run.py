@@ -48,6 +48,8 @@ def scratch(dsn: str) -> Iterator[Sessions]:
         finally:
             sessions.clear()
             sessions.close()
+            with database.transaction() as cursor:
+                cursor.execute(sql("unguard"))
 
 
 def play(history: History, sessions: Sessions) -> Played:

@@ -1,0 +1,57 @@
+"""The database is away for three leases while tasks run: no attempt is lost, and no task runs twice."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from reproq_django.embedded.server import Server
+from tests.acceptance.workers import QUICK, TASKS, reproq, statuses, wait_for, worker
+from tests.plugins.databases import own_server, prepare
+
+LEASE_SECONDS = 2.0
+OUTAGE_SECONDS = 3 * LEASE_SECONDS
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[tuple[Server, str]]:
+    """A server that this test alone uses and may stop, and the address of a migrated database on it."""
+    with own_server(tmp_path).running(mode="immediate") as server:
+        yield server, prepare(server.conninfo())
+
+
+def marks(folder: Path) -> dict[str, list[str]]:
+    """What each task wrote: a line when its body began, one when it ended."""
+    return {path.name: path.read_text().split() for path in folder.glob("run-*")}
+
+
+@pytest.mark.slow
+def test_an_outage_of_three_leases_costs_no_attempt_and_nothing_runs_twice(
+    own: tuple[Server, str], tmp_path: Path
+) -> None:
+    server, dsn = own
+    names = [f"run-{number}" for number in range(8)]
+    insert = "INSERT INTO task_runs (task_path, args) VALUES (%s, json_build_array(%s::text, %s::float8))"
+    with psycopg.connect(dsn, autocommit=True) as pg:
+        for number, name in enumerate(names):  # half of them end during the outage, half of them after it
+            seconds = OUTAGE_SECONDS / 2 if number % 2 else 2 * OUTAGE_SECONDS
+            pg.execute(insert, [f"{TASKS}.leave_marks", str(tmp_path / name), seconds])
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    with worker(dsn, logs[0], "--concurrency", "4"), worker(dsn, logs[1], "--concurrency", "4"):
+        wait_for("all runs to start", lambda: len(marks(tmp_path)) == len(names))
+        time.sleep(1)  # a claim's commit is asynchronous: what a crash may forget is on the disk by now
+        server.stop("immediate")
+        time.sleep(OUTAGE_SECONDS)
+        assert {tuple(lines) for lines in marks(tmp_path).values()} == {("began",), ("began", "ended")}
+        server.start()
+        with psycopg.connect(dsn, autocommit=True) as pg:
+            wait_for("all runs to end", lambda: statuses(pg) == {"SUCCESSFUL": len(names)}, 60)
+            rows = pg.execute("SELECT DISTINCT attempts, failures, releases, errors::text FROM task_runs").fetchall()
+    assert rows == [(1, 0, 0, "[]")]
+    assert marks(tmp_path) == {name: ["began", "ended"] for name in names}
+    for log in logs:
+        assert log.read_text().count("database back") == 1
+        assert "run.rescued" not in log.read_text()
+    assert reproq(dsn, "verify", *QUICK[:4], "--skip", "crash_safe_settings").returncode == 0
