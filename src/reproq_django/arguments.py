@@ -19,9 +19,8 @@ class UnsupportedType(InvalidArguments, TypeError):
 
 def spec_of(task_path: str, args: Any, kwargs: Any, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Spec:
     """The Spec of a call. Raises InvalidArguments, which names the path of the first fault."""
-    return make_spec(
-        task_path, normalised(args, "args"), normalised(kwargs, "kwargs"), max_payload_bytes=max_payload_bytes
-    )
+    plain_kwargs = {} if kwargs == {} else normalised(kwargs, "kwargs")
+    return make_spec(task_path, normalised(args, "args"), plain_kwargs, max_payload_bytes=max_payload_bytes)
 
 
 def normalised(value: Any, name: str) -> Any:

@@ -1,12 +1,13 @@
 """What a Task must be, beyond Django's own rules: shared by our backend and the ones for tests."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from django.tasks import Task
+from asgiref.sync import sync_to_async
+from django.tasks import Task, TaskResult
 from django.tasks.exceptions import InvalidTask
 from django.utils import timezone
 
@@ -44,6 +45,14 @@ class TaskRules:
             signature.bind(*context, *args, **kwargs)
         except TypeError as error:
             raise WrongArguments(f"{task.module_path}{signature} does not take these arguments: {error}") from None
+
+    def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
+        """The results of many calls, `(task, args, kwargs)` each, in their order."""
+        return [self.enqueue(task, args, kwargs) for task, args, kwargs in calls]  # type: ignore[attr-defined]
+
+    async def aenqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
+        """`enqueue_many` in async code."""
+        return await sync_to_async(self.enqueue_many, thread_sensitive=True)(calls)
 
 
 @lru_cache(maxsize=1024)

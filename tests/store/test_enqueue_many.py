@@ -15,6 +15,8 @@ RUNS = (
     NewRun(spec=make_spec("a.c", [], {}), nonce=6, run_after=NOW + timedelta(hours=1), backoff_seconds=(0.5, 2.0)),
     NewRun(spec=make_spec("a.c", [], {}), nonce=7, run_after=NOW - timedelta(hours=1), timeout_seconds=2.5),
     NewRun(spec=make_spec("a.c", [2], {}), nonce=2**63 - 1, delay_seconds=90.0, max_attempts=9, backoff_seconds=()),
+    NewRun(spec=make_spec("a.c", [3], {}), nonce=8, expires_in_seconds=0.25),
+    NewRun(spec=make_spec("a.c", [4], {}), nonce=9, delay_seconds=60.0, expires_in_seconds=2.0),
 )
 
 

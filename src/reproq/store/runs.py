@@ -95,6 +95,7 @@ def enqueue_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None =
         "max_attempts": numbers(run.max_attempts for run in batch),
         "backoffs_seconds": texts(backoffs),
         "timeouts_seconds": numbers(run.timeout_seconds for run in batch),
+        "expiries_seconds": numbers(run.expires_in_seconds for run in batch),
         "now": now,
     }
     rows = fetch_all(cursor, "enqueue_many", params)

@@ -1,11 +1,12 @@
 -- The runs are inserted in their order, in the caller's own transaction, each as enqueue.sql would insert it.
 INSERT INTO task_runs (
     nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority,
-    run_after, enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds
+    run_after, expires_at, enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds
 )
 SELECT
     run.nonce, run.backend, run.task_path, run.args, run.kwargs, run.spec_hash, run.queue_name, run.priority,
-    due.run_after, clock.moment, coalesce(due.run_after, clock.moment),
+    due.run_after, coalesce(due.run_after, clock.moment) + run.expires_in_seconds * interval '1 second',
+    clock.moment, coalesce(due.run_after, clock.moment),
     CASE WHEN due.run_after > clock.moment THEN 'SCHEDULED' ELSE 'READY' END,
     run.max_attempts, run.backoff_seconds::float8[], run.timeout_seconds
 FROM
@@ -13,10 +14,11 @@ FROM
     unnest(
         %(nonces)s::bigint[], %(backends)s::text[], %(task_paths)s::text[], %(args)s::json[], %(kwargs)s::json[],
         %(spec_hashes)s::text[], %(queue_names)s::text[], %(priorities)s::smallint[], %(run_afters)s::timestamptz[],
-        %(delays_seconds)s::float8[], %(max_attempts)s::int[], %(backoffs_seconds)s::text[], %(timeouts_seconds)s::float8[]
+        %(delays_seconds)s::float8[], %(max_attempts)s::int[], %(backoffs_seconds)s::text[], %(timeouts_seconds)s::float8[],
+        %(expiries_seconds)s::float8[]
     ) WITH ORDINALITY AS run (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, run_after, delay_seconds,
-        max_attempts, backoff_seconds, timeout_seconds, place
+        max_attempts, backoff_seconds, timeout_seconds, expires_in_seconds, place
     ),
     LATERAL (
         SELECT coalesce(run.run_after, clock.moment + run.delay_seconds * interval '1 second') AS run_after
