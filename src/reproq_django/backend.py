@@ -30,6 +30,7 @@ from reproq_django.resolve import find_task
 from reproq_django.settled import Settled, settle
 from reproq_django.task_options import TaskOptions, effective
 from reproq_django.validation import TaskRules
+from reproq_django.wake import wake_after_commit, worth_waking_for
 
 NOT_MIGRATED: Final = {"42P01", "42703", "42883"}  # no such table, column, function
 BATCH: Final = 2_000
@@ -70,6 +71,8 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         self.validate_call(task, args, kwargs)
         with self._cursor() as cursor:
             answer = runs.enqueue(cursor, run)
+        if worth_waking_for(answer):
+            wake_after_commit(self.settled.database, (run.queue_name,))
         result = results.of_enqueued(task, run, answer, self.settled.defaults)
         task_enqueued.send(type(self), task_result=result)
         return result
@@ -85,6 +88,8 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         with self._cursor() as cursor, transaction.atomic(using=self.settled.database):
             for start in range(0, len(planned), BATCH):
                 answers += runs.enqueue_many(cursor, [run for _, run in planned[start : start + BATCH]])
+        if names := {run.queue_name for (_, run), one in zip(planned, answers, strict=True) if worth_waking_for(one)}:
+            wake_after_commit(self.settled.database, names)
         enqueued = results.of_many(planned, answers, self.settled.defaults)
         for result in enqueued:
             task_enqueued.send(type(self), task_result=result)
