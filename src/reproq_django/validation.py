@@ -41,6 +41,9 @@ class TaskRules:
         if (signature := _signature(task.func)) is None:
             return
         context = [None] if task.takes_context else []
+        fewest, most = _positional(task.func)
+        if not kwargs and fewest <= len(context) + len(args) <= most:
+            return
         try:
             signature.bind(*context, *args, **kwargs)
         except TypeError as error:
@@ -63,6 +66,16 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
         return None
+
+
+@lru_cache(maxsize=1024)
+def _positional(function: Callable[..., Any]) -> tuple[int, int]:
+    """The least and the greatest number of positional arguments that are surely taken, without any by keyword; where
+    only a binding can tell, no number is."""
+    parameters = list((_signature(function) or inspect.Signature()).parameters.values())
+    if not all(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters):
+        return 1, 0
+    return sum(one.default is one.empty for one in parameters), len(parameters)
 
 
 def moment_of(run_after: Any) -> datetime | None:
