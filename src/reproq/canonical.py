@@ -21,6 +21,8 @@ SAFE_DIGITS: Final = 600  # below the lowest limit that sys.set_int_max_str_digi
 _INTEGER_BOUND: Final = 10**MAX_DIGITS
 _SURVEYED_VALUES: Final = 1 << 20  # more than these go to the walk: a list that holds itself twice has 2 ** depth
 _EXACT_TYPES: Final = frozenset({dict, list, str, int, float, bool, type(None)})
+_FLAT_TYPES: Final = frozenset({str, int, bool, type(None)})
+MAX_FLAT: Final = 100  # members
 _LONG_INTEGER: Final = re.compile(rf"[\[:,]-?[0-9]{{{MAX_DIGITS + 1}}}")
 
 # Stored raw, not in \u escapes: half the bytes, legible in psql; the first migration checks that the database is UTF-8.
@@ -50,6 +52,29 @@ def admit(document: dict[str, Any], max_payload_bytes: int | None) -> tuple[str,
         return form, document
     plain: dict[str, Any] = _Walk(max_payload_bytes).copy(document, "")
     return _write(plain), plain
+
+
+def admit_flat(task_path: Any, args: Any, kwargs: Any) -> tuple[str, str, str] | None:
+    """The canonical form of a call, and the texts of its args and kwargs, by writing each once. None where `admit` must
+    look: other than texts, integers, booleans and None in flat containers, keys out of order, or anything long."""
+    if type(task_path) is not str or type(args) is not list or type(kwargs) is not dict or len(args) > MAX_FLAT:
+        return None
+    if not _FLAT_TYPES.issuperset(map(type, args)):
+        return None
+    kwargs_json = "{}"
+    try:
+        if kwargs:
+            ordered = len(kwargs) <= MAX_FLAT and {str}.issuperset(map(type, kwargs)) and list(kwargs) == sorted(kwargs)
+            if not ordered or not _FLAT_TYPES.issuperset(map(type, kwargs.values())):
+                return None
+            kwargs_json = _stored(kwargs)
+        args_json = _stored(args)
+        form = f'{{"args":{args_json},"kwargs":{kwargs_json},"task_path":{encode_basestring(task_path)},"v":1}}'
+        if not form.isascii():
+            form.encode()  # raises for a lone surrogate
+    except ValueError:
+        return None
+    return None if len(form) > MAX_DIGITS or "\\u0000" in form else (form, args_json, kwargs_json)
 
 
 def _fast(document: dict[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from reproq.errors import ConfigurationError
-from reproq.values import EXECUTORS, commands, duration, executor_name, names, text, whole
+from reproq.values import EXECUTORS, LISTEN_MODES, commands, duration, executor_name, listen_mode, names, text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,16 @@ class Config:
         "POLL_INTERVAL",
         bounds=(0.01, 3600),
         unit="s",
+    )
+    listen: str = _knob(
+        "auto",
+        "Whether producers wake an idle worker by NOTIFY: auto, or off for looking at intervals only.",
+        listen_mode,
+        "REPROQ_LISTEN",
+        choices=LISTEN_MODES,
+    )
+    listen_dsn: str = _knob(
+        "", "Address for LISTEN, where that of the database is a pooler's.", text, "REPROQ_LISTEN_DSN", secret=True
     )
     lease: float = _knob(
         30.0, "How long a claim holds without renewal.", duration, "REPROQ_LEASE", bounds=(0.5, 86_400), unit="s"

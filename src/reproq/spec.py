@@ -10,7 +10,17 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reproq.canonical import MAX_DEPTH, MAX_DIGITS, SAFE_DIGITS, DoubledObject, admit, json_text, too_large, type_name
+from reproq.canonical import (
+    MAX_DEPTH,
+    MAX_DIGITS,
+    SAFE_DIGITS,
+    DoubledObject,
+    admit,
+    admit_flat,
+    json_text,
+    too_large,
+    type_name,
+)
 from reproq.errors import BadSpec, InvalidArguments
 
 MAX_PAYLOAD_BYTES: Final = 1 << 20
@@ -33,6 +43,9 @@ def make_spec(
 
     Raises InvalidArguments, with the path of the first fault, for what cannot be hashed or stored.
     """
+    if (written := admit_flat(task_path, args, kwargs)) and len(written[0]) <= max_payload_bytes // 4:
+        form, args_json, kwargs_json = written
+        return Spec(task_path, args_json, kwargs_json, _digest(form))
     form, plain = admit(_document(task_path, args, kwargs), max_payload_bytes)
     args_json, kwargs_json = json_text(plain["args"]), json_text(plain["kwargs"])
     size = _byte_length(args_json) + _byte_length(kwargs_json)

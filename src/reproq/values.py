@@ -13,6 +13,7 @@ from typing import Final
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 EXECUTORS: Final = ("fork", "spawn", "command", "mock")
+LISTEN_MODES: Final = ("auto", "off")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
@@ -63,6 +64,14 @@ def executor_name(value: object) -> str:
     if name not in EXECUTORS:
         raise ValueError(f"is none of {', '.join(EXECUTORS)}")
     return str(name)
+
+
+def listen_mode(value: object) -> str:
+    """`auto` or `off`, in any case; TOML's false is `off`."""
+    mode = "off" if value is False else value.strip().lower() if isinstance(value, str) else value
+    if mode not in LISTEN_MODES:
+        raise ValueError(f"is none of {', '.join(LISTEN_MODES)}")
+    return str(mode)
 
 
 def commands(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -11,6 +11,7 @@ from reproq.errors import InvalidArguments
 from reproq.spec import MAX_PAYLOAD_BYTES, Spec, make_spec
 
 INTEGER_BOUND: Final = 10**MAX_DIGITS
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
 class UnsupportedType(InvalidArguments, TypeError):
@@ -19,13 +20,14 @@ class UnsupportedType(InvalidArguments, TypeError):
 
 def spec_of(task_path: str, args: Any, kwargs: Any, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Spec:
     """The Spec of a call. Raises InvalidArguments, which names the path of the first fault."""
-    return make_spec(
-        task_path, normalised(args, "args"), normalised(kwargs, "kwargs"), max_payload_bytes=max_payload_bytes
-    )
+    plain_kwargs = {} if kwargs == {} else normalised(kwargs, "kwargs")
+    return make_spec(task_path, normalised(args, "args"), plain_kwargs, max_payload_bytes=max_payload_bytes)
 
 
 def normalised(value: Any, name: str) -> Any:
     """The value as Django normalises it. Raises InvalidArguments; `name` is where the path begins."""
+    if type(value) in (tuple, list) and _PLAIN.issuperset(map(type, value)):
+        return list(value)  # as it would come out, without a look at each
     try:
         return normalize_json(value)
     except (TypeError, ValueError, RecursionError) as error:

@@ -5,14 +5,14 @@ what is wrong, and `enqueue` refuses. It reads and writes the alias of OPTIONS["
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
-from django.db import connections
+from django.db import connections, transaction
 from django.db.utils import ProgrammingError
 from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
@@ -22,16 +22,19 @@ from django.tasks.signals import task_enqueued
 from reproq.errors import NotMigrated
 from reproq.store import results as stored_results
 from reproq.store import runs
-from reproq.store.runs import NewRun
+from reproq.store.runs import Enqueued, NewRun
 from reproq_django import results
 from reproq_django.arguments import spec_of
 from reproq_django.checks import check_backend
 from reproq_django.resolve import find_task
 from reproq_django.settled import Settled, settle
-from reproq_django.task_options import effective
+from reproq_django.task_options import TaskOptions, effective
 from reproq_django.validation import TaskRules
+from reproq_django.wake import wake_after_commit, worth_waking_for
 
 NOT_MIGRATED: Final = {"42P01", "42703", "42883"}  # no such table, column, function
+BATCH: Final = 2_000
+"""Runs in one INSERT: more would save nothing, and hold all their texts once more."""
 
 
 class ReproqBackend(TaskRules, BaseTaskBackend):
@@ -64,16 +67,47 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         function does not take the arguments) and ImproperlyConfigured, all before anything is sent to the database.
         """
         self.validate_task(task)
-        run = self._new_run(task, args, kwargs)
+        run = self._new_run(task, effective(task, self.settled.defaults), args, kwargs)
         self.validate_call(task, args, kwargs)
         with self._cursor() as cursor:
             answer = runs.enqueue(cursor, run)
+        if worth_waking_for(answer):
+            wake_after_commit(self.settled.database, (run.queue_name,))
         result = results.of_enqueued(task, run, answer, self.settled.defaults)
         task_enqueued.send(type(self), task_result=result)
         return result
 
-    def _new_run(self, task: Task, args: Any, kwargs: Any) -> NewRun:
-        applied = effective(task, self.settled.defaults)
+    def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
+        """Insert many runs, thousands by one statement, in the caller's own transaction: all of them or none.
+
+        A call is `(task, args, kwargs)`. The results are in the order of the calls, and the signals are sent in it.
+        Raises what `enqueue` raises, for the first call that is refused, before anything is sent to the database.
+        """
+        planned = self._plan(calls)
+        answers: list[Enqueued] = []
+        with self._cursor() as cursor, transaction.atomic(using=self.settled.database):
+            for start in range(0, len(planned), BATCH):
+                answers += runs.enqueue_many(cursor, [run for _, run in planned[start : start + BATCH]])
+        if names := {run.queue_name for (_, run), one in zip(planned, answers, strict=True) if worth_waking_for(one)}:
+            wake_after_commit(self.settled.database, names)
+        enqueued = results.of_many(planned, answers, self.settled.defaults)
+        for result in enqueued:
+            task_enqueued.send(type(self), task_result=result)
+        return enqueued
+
+    def _plan(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[tuple[Task, NewRun]]:
+        """The run of each call, beside its Task; what a Task alone decides is worked out once."""
+        known: dict[int, TaskOptions] = {}
+        planned: list[tuple[Task, NewRun]] = []  # it keeps the Tasks, and so their ids, alive
+        for task, args, kwargs in calls:
+            if (applied := known.get(id(task))) is None:
+                self.validate_task(task)
+                applied = known[id(task)] = effective(task, self.settled.defaults)
+            planned.append((task, self._new_run(task, applied, args, kwargs)))
+            self.validate_call(task, args, kwargs)
+        return planned
+
+    def _new_run(self, task: Task, applied: TaskOptions, args: Any, kwargs: Any) -> NewRun:
         delay = task.run_after if isinstance(task.run_after, timedelta) else None
         return NewRun(
             spec=spec_of(task.module_path, args, kwargs, self.settled.max_payload_bytes),

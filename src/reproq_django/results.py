@@ -1,7 +1,8 @@
 """From rows to Django's own TaskResult and TaskError; what `enqueue` and `get_result` return are equal."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from django.tasks import Task, TaskResult, TaskResultStatus
@@ -34,14 +35,35 @@ CANCELLED: Final = {
 
 def of_enqueued(task: Task, run: NewRun, answer: Enqueued, defaults: TaskOptions) -> TaskResult:
     """The result of a run that was just inserted."""
+    return _result(_as_enqueued(task, run, answer, defaults), run, answer)
+
+
+def of_many(
+    planned: Sequence[tuple[Task, NewRun]], answers: Sequence[Enqueued], defaults: TaskOptions
+) -> list[TaskResult]:
+    """The results of runs that were just inserted; those of one Task and moment share their Task."""
+    known: dict[tuple[int, datetime | None], Task] = {}
+    made = []
+    for (task, run), answer in zip(planned, answers, strict=True):
+        key = id(task), answer.run_after
+        if (stored := known.get(key)) is None:
+            stored = known[key] = _as_enqueued(task, run, answer, defaults)
+        made.append(_result(stored, run, answer))
+    return made
+
+
+def _as_enqueued(task: Task, run: NewRun, answer: Enqueued, defaults: TaskOptions) -> Task:
     applied = TaskOptions(run.max_attempts, run.backoff_seconds, run.timeout_seconds, run.expires_in_seconds)
-    stored = altered(
+    return altered(
         task,
         backend=run.backend,
         priority=run.priority,
         run_after=answer.run_after,
         **stated(applied, task.func, defaults),
     )
+
+
+def _result(stored: Task, run: NewRun, answer: Enqueued) -> TaskResult:
     return TaskResult(
         task=stored,
         id=result_id(answer.run_id, run.nonce),
@@ -53,8 +75,13 @@ def of_enqueued(task: Task, run: NewRun, answer: Enqueued, defaults: TaskOptions
         backend=run.backend,
         errors=[],
         worker_ids=[],
-        **arguments(run.spec),
+        args=_parsed(run.spec.args_json),
+        kwargs=_parsed(run.spec.kwargs_json),
     )
+
+
+def _parsed(text: str) -> Any:
+    return {} if text == "{}" else json.loads(text)
 
 
 def arguments(spec: Spec) -> dict[str, Any]:

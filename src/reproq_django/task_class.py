@@ -1,9 +1,10 @@
 """`ReproqTask`: Django's Task with our options as fields, and one way to make a Task that no backend validates."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from django.tasks import Task
+from django.tasks import Task, TaskResult
 from django.utils.module_loading import import_string
 
 from reproq_django.task_options import NAMES, parsed_options
@@ -53,6 +54,33 @@ class ReproqTask(Task):
         given = {"max_attempts": max_attempts, "backoff": backoff, "timeout": timeout, "expires_in": expires_in}
         changed = Task.using(self, **changes)
         return replace(changed, **{name: value for name, value in given.items() if value is not None})
+
+    def enqueue_many(self, calls: Iterable[Any]) -> list[TaskResult]:
+        """One run for each item, all of them or none, in the caller's transaction; the results are in its order.
+
+        An item is a tuple or list of positional arguments, or a dict of keyword arguments. Raises TypeError for another
+        one, and what `enqueue` raises, before anything is sent to the database.
+        """
+        many: list[TaskResult] = self.get_backend().enqueue_many(self._calls(calls))
+        return many
+
+    async def aenqueue_many(self, calls: Iterable[Any]) -> list[TaskResult]:
+        """`enqueue_many` in async code."""
+        many: list[TaskResult] = await self.get_backend().aenqueue_many(self._calls(calls))
+        return many
+
+    def _calls(self, calls: Iterable[Any]) -> Iterator[tuple[Self, Any, Any]]:
+        for place, item in enumerate(calls):
+            match item:
+                case tuple() | list():
+                    yield self, item, {}
+                case dict():
+                    yield self, (), item
+                case _:
+                    raise TypeError(
+                        f"enqueue_many takes a tuple, list or dict of arguments for each run; item {place} is "
+                        f"{item!r:.40}, of type {type(item).__qualname__}; for one argument, write (value,)"
+                    )
 
 
 def altered(task: Task, **changes: Any) -> Task:

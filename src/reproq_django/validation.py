@@ -1,12 +1,13 @@
 """What a Task must be, beyond Django's own rules: shared by our backend and the ones for tests."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from django.tasks import Task
+from asgiref.sync import sync_to_async
+from django.tasks import Task, TaskResult
 from django.tasks.exceptions import InvalidTask
 from django.utils import timezone
 
@@ -46,10 +47,21 @@ class TaskRules:
         if (signature := _signature(task.func)) is None:
             return
         context = [None] if task.takes_context else []
+        fewest, most = _positional(task.func)
+        if not kwargs and fewest <= len(context) + len(args) <= most:
+            return
         try:
             signature.bind(*context, *args, **kwargs)
         except TypeError as error:
             raise WrongArguments(f"{task.module_path}{signature} does not take these arguments: {error}") from None
+
+    def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
+        """The results of many calls, `(task, args, kwargs)` each, in their order."""
+        return [self.enqueue(task, args, kwargs) for task, args, kwargs in calls]  # type: ignore[attr-defined]
+
+    async def aenqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
+        """`enqueue_many` in async code."""
+        return await sync_to_async(self.enqueue_many, thread_sensitive=True)(calls)
 
 
 @lru_cache(maxsize=1024)
@@ -60,6 +72,16 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
         return None
+
+
+@lru_cache(maxsize=1024)
+def _positional(function: Callable[..., Any]) -> tuple[int, int]:
+    """The least and the greatest number of positional arguments that are surely taken, without any by keyword; where
+    only a binding can tell, no number is."""
+    parameters = list((_signature(function) or inspect.Signature()).parameters.values())
+    if not all(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters):
+        return 1, 0
+    return sum(one.default is one.empty for one in parameters), len(parameters)
 
 
 def moment_of(run_after: Any) -> datetime | None:

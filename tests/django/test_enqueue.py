@@ -23,11 +23,11 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 @pytest.mark.parametrize("name", ["echo", "add_async"])
-def test_it_takes_exactly_one_query_and_returns_a_ready_result(name):
+def test_it_takes_one_insert_and_one_look_for_idle_workers_and_returns_a_ready_result(name):
     task = getattr(tasks, name)
     with CaptureQueriesContext(connection) as queries:
         result = task.enqueue(1, right=3)
-    assert len(queries) == 1
+    assert [query["sql"].split()[:2] for query in queries] == [["INSERT", "INTO"], ["SELECT", "reproq_wake(name,"]]
     assert type(result) is TaskResult
     assert (result.status, result.task, result.backend) == (TaskResultStatus.READY, task, "default")
     assert (result.args, result.kwargs, result.attempts) == ([1], {"right": 3}, 0)

@@ -6,6 +6,7 @@ It is imported inside the template, never by the tests.
 import ctypes
 import importlib
 import json
+import locale
 import os
 import random
 import signal
@@ -88,6 +89,34 @@ def run(message: dict[str, Any]) -> Success | Failure:
     return encode_return(task(*message["args"], **message["kwargs"]))
 
 
+def leaks_everything() -> dict[str, object]:
+    """What this process is like, and then every change of it that could be left to another run."""
+    found: dict[str, object] = {
+        "globals": list(state),
+        "cwd": os.getcwd(),
+        "environment": sorted(os.environ),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "handler": signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL,
+        "mask": len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "umask": os.umask(0o777),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": threading.active_count(),
+        "modules": "this" in sys.modules,
+    }
+    state.append("left behind")
+    os.chdir("/")
+    os.environ["LEFT_BEHIND"] = "1"
+    locale.setlocale(locale.LC_ALL, "C")
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    left = os.open("/dev/null", os.O_RDONLY), socket.create_server(("127.0.0.1", 0))
+    state.append(repr(left))
+    globals()["kept"] = left
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    sys.modules["this"] = sys
+    return found
+
+
 def echo(*args: object, **kwargs: object) -> object:
     return [list(args), kwargs] if kwargs or len(args) != 1 else args[0]
 
@@ -138,6 +167,10 @@ def raises(what: str) -> None:
     if what == "recursion":
         raises(what)
     raise {"exit": SystemExit(0), "interrupt": KeyboardInterrupt()}.get(what) or ValueError("no such thing")
+
+
+def own_pid() -> int:
+    return os.getpid()
 
 
 def sleeps(seconds: float = 600) -> str:

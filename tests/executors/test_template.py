@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from reproq.errors import ConfigurationError
+from reproq.executors.attempt import Phase
 from reproq.executors.fork import ForkExecutor
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES
@@ -26,6 +27,78 @@ def template_of(driver: Driver) -> int:
     assert isinstance(driver.executor, ForkExecutor)
     assert driver.executor.template_pid is not None
     return driver.executor.template_pid
+
+
+def waiting(driver: Driver) -> list[int]:
+    """The children that were forked ahead, and are there."""
+    assert isinstance(driver.executor, ForkExecutor)
+    spares = driver.executor._spares.values()
+    return [one.process.pid for one in spares if one.process is not None and one.phase is Phase.SPARE]
+
+
+def test_a_run_gets_a_child_that_was_forked_before_it_came_and_no_other_run_does(fork: Make) -> None:
+    driver = fork(forks_ahead=2)
+    seen = []
+    for _ in range(3):
+        driver.until(lambda: len(waiting(driver)) == 2)
+        first = waiting(driver)[0]
+        outcome = driver.run("own_pid").outcome
+        assert outcome == Success(str(first))
+        seen.append(first)
+    assert len(set(seen)) == 3
+    driver.until(lambda: all(is_gone(pid) for pid in seen))
+
+
+def test_nothing_that_a_run_leaves_behind_is_seen_by_the_next(fork: Make) -> None:
+    driver = fork(forks_ahead=2)
+    outcomes = [driver.run("leaks_everything").outcome for _ in range(5)]
+    assert all(isinstance(outcome, Success) for outcome in outcomes), outcomes
+    assert len(set(outcomes)) == 1
+    assert isinstance(outcomes[0], Success)
+    assert json.loads(outcomes[0].return_json)["globals"] == []
+
+
+def test_a_child_that_died_while_it_waited_costs_no_run(fork: Make) -> None:
+    driver = fork(forks_ahead=1)
+    driver.until(lambda: len(waiting(driver)) == 1)
+    os.kill(dead := waiting(driver)[0], signal.SIGKILL)
+    while alive(dead):
+        pass  # without a step: the executor is to see it by itself
+    ended = driver.run("echo", "[1]")
+    assert ended.outcome == Success("1")
+    driver.until(lambda: is_gone(dead))
+
+
+def test_a_flood_of_runs_passes_through_children_that_were_forked_ahead(fork: Make) -> None:
+    driver = fork(forks_ahead=2)
+    keys = [driver.submit(payload("tasks.echo", "[1]", run_id=number)) for number in range(50)]
+    assert {ended.outcome for ended in driver.wait(*keys)} == {Success("1")}
+
+
+def test_children_that_wait_end_with_their_template_and_others_wait_for_the_next_run(fork: Make) -> None:
+    driver = fork(forks_ahead=2)
+    driver.until(lambda: len(waiting(driver)) == 2)
+    before = waiting(driver)
+    os.kill(template_of(driver), signal.SIGKILL)
+    driver.until(lambda: any("0 of its runs were under way" in notice for notice in driver.notices))
+    driver.until(lambda: not any(alive(pid) for pid in before))
+    assert driver.run("echo", "[1]").outcome == Success("1")
+
+
+def test_closing_ends_the_children_that_wait(fork: Make) -> None:
+    driver = fork(forks_ahead=2)
+    driver.until(lambda: len(waiting(driver)) == 2)
+    before = waiting(driver)
+    driver.executor.close()
+    assert not any(alive(pid) for pid in before)
+
+
+def test_a_run_stopped_before_its_child_is_there_never_starts(fork: Make) -> None:
+    driver = fork(forks_ahead=1)
+    driver.wait_ready()
+    key = driver.submit(payload("tasks.echo", "[1]"))
+    driver.executor.stop(key, Release("changed our mind", started=False))
+    assert driver.wait(key)[0].outcome == Release("changed our mind", started=False)
 
 
 def test_runs_wait_for_the_template_to_be_ready(fork: Make) -> None:

@@ -29,6 +29,8 @@ SLUGS = {
     "each-way-to-die-has-its-own-error",
     "connections-left-broken-after-a-database-restart",
     "memory-that-grows-in-debug",
+    "idle-asked-before-the-commit",
+    "notify-in-every-transaction",
 }
 
 

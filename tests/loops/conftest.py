@@ -16,6 +16,7 @@ from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.output import NOTHING, Output
 from reproq.spec import make_spec
 from reproq.store.db import Database
+from reproq.store.listener import Deaf
 from reproq.store.requests import Request
 from reproq.store.runs import NewRun, enqueue
 from reproq.store.thread import DirectStore
@@ -129,6 +130,25 @@ class CutStore(DirectStore):
             super().submit(request)
 
 
+class HandEar:
+    """Hears what the test says."""
+
+    def __init__(self) -> None:
+        self.hears = 1
+        self.heard: list[str] = []
+
+    def start(self, selector: BaseSelector) -> None: ...
+
+    def take_heard(self) -> list[str]:
+        heard, self.heard = self.heard, []
+        return heard
+
+    def take_notices(self) -> list[str]:
+        return []
+
+    def close(self) -> None: ...
+
+
 class Bench:
     """Everything a test of the loop needs, over one database."""
 
@@ -142,6 +162,7 @@ class Bench:
     def worker(self, name: str = "w1", **options: Any) -> tuple[Worker, HandExecutor, list[Event]]:
         """A worker with its own connection; returns its executor and its events, too."""
         burst = options.pop("burst", False)
+        ear = options.pop("ear", Deaf())
         concurrency = options.pop("concurrency", 4)
         config = Config(**({"lease": 30.0, "heartbeat": 10.0} | options))
         row = WorkerRow(
@@ -158,7 +179,15 @@ class Bench:
         telemetry = Telemetry([events.append])
         monotonic = self.clock.monotonic
         worker = Worker(
-            config, row, store, executor, telemetry, burst=burst, monotonic=monotonic, draw_fraction=lambda: 0.5
+            config,
+            row,
+            store,
+            executor,
+            telemetry,
+            ear=ear,
+            burst=burst,
+            monotonic=monotonic,
+            draw_fraction=lambda: 0.5,
         )
         self.workers.append(worker)
         return worker, executor, events

@@ -328,3 +328,21 @@ def test_a_small_spec_costs_microseconds_not_milliseconds() -> None:
     call: dict[str, object] = {"user_id": 42, "notes": "hello", "flag": True}
     best = min(repeat(lambda: make_spec("app.tasks.send", [1, "x"], call), number=1_000, repeat=5)) / 1_000
     assert best < 100e-6  # measured: 12
+
+
+@pytest.mark.parametrize("task_path", ["a.b", "é.b"])
+@pytest.mark.parametrize(
+    "args", [[], [1, "é", None], [True, '"\\\n\x1f\u2028'], [[1]], [1.0], [{"b": 1, "a": 2}], ["x" * 5000]]
+)
+@pytest.mark.parametrize("kwargs", [{}, {"a": 1, "b": "ü"}, {"b": 1, "a": 2}, {"a": [1]}, {"a": 1.0}])
+def test_the_short_way_of_a_flat_call_gives_the_same_hash_as_the_stored_texts(task_path, args, kwargs):
+    spec = make_spec(task_path, args, kwargs)
+    assert spec.spec_hash == hash_document(task_path, spec.args_json, spec.kwargs_json)
+    assert (json.loads(spec.args_json), json.loads(spec.kwargs_json)) == (args, kwargs)
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800"])
+def test_the_short_way_leaves_every_refusal_to_the_long_one(text):
+    for args, kwargs in (([text], {}), ([], {"a": text}), ([], {text: 1})):
+        with pytest.raises(InvalidArguments):
+            make_spec("a.b", args, kwargs)

@@ -9,7 +9,9 @@ import pytest
 from reproq.spec import make_spec
 from tests.docs.pages import blocks_of
 
-CALLS, TRIGGER_EXAMPLE = (block.text for block in blocks_of("how-to/enqueue-from-sql.md") if block.language == "sql")
+CALLS, TRIGGER_EXAMPLE, WAKE, WAKE_AT_COMMIT = (
+    block.text for block in blocks_of("how-to/enqueue-from-sql.md") if block.language == "sql"
+)
 
 
 def run(pg: psycopg.Connection, run_id: int) -> tuple[object, ...]:
@@ -81,6 +83,22 @@ def test_a_projects_own_trigger_enqueues_in_its_transaction(pg: psycopg.Connecti
         pg.execute("UPDATE orders SET paid = true WHERE id = 41")
     pg.execute("UPDATE orders SET paid = true WHERE id = 42")
     assert pg.execute("SELECT args::text, queue_name FROM task_runs").fetchall() == [("[42]", "mail")]
+
+
+def test_a_projects_own_trigger_wakes_a_worker_that_fell_idle_before_the_commit(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    pg.execute("CREATE TABLE orders (id bigint, paid boolean); INSERT INTO orders VALUES (1, false), (2, false)")
+    pg.execute(WAKE_AT_COMMIT)
+    with psycopg.connect(dsn, autocommit=True) as worker:
+        worker.execute("LISTEN reproq_wake")
+        assert pg.execute(WAKE).fetchone() == (False,)
+        with pg.transaction():
+            pg.execute("UPDATE orders SET paid = true")
+            worker.execute("INSERT INTO reproq_workers (worker_id, idle_queues) VALUES ('w-1', '{mail}')")
+        worker.execute("NOTIFY reproq_wake, 'the end'")
+        said = [notify.payload for notify in worker.notifies(timeout=10, stop_after=2)]
+    assert said == ["mail", "the end"]
 
 
 def test_the_calls_of_the_docs_work_as_printed(pg: psycopg.Connection) -> None:

@@ -27,6 +27,7 @@ from reproq.executors.mock import MockExecutor
 from reproq.executors.spawn import SpawnExecutor
 from reproq.service import serve
 from reproq.store.db import Database, opened
+from reproq.store.listener import Deaf, Listener
 from reproq.store.thread import LONGEST_PAUSE_SECONDS, StoreThread
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Handler, Meter, Telemetry
@@ -110,7 +111,10 @@ def build_worker(
     """A worker with a store thread and an executor of its own, ready to be served."""
     row = worker_row(config)
     store = StoreThread(Database(config.dsn, row.worker_id), longest_pause_seconds(config))
-    return Worker(config, row, store, build_executor(config, project), Telemetry(handlers, meters), burst=burst)
+    listens = config.listen != "off" and not burst
+    ear = Listener(Database(config.listen_dsn or config.dsn, row.worker_id)) if listens else Deaf()
+    executor = build_executor(config, project)
+    return Worker(config, row, store, executor, Telemetry(handlers, meters), ear=ear, burst=burst)
 
 
 def longest_pause_seconds(config: Config) -> float:
@@ -159,6 +163,7 @@ def _fork(config: Config, project: Project) -> Executor:
         kill_grace_seconds=config.kill_grace,
         output_bytes=config.output_bytes,
         max_return_bytes=config.max_return_bytes,
+        forks_ahead=concurrency_of(config),
     )
 
 

@@ -23,6 +23,7 @@ class Phase(Enum):
 
     QUEUED = auto()  # it has not been asked for
     FORKING = auto()  # the template has been asked
+    SPARE = auto()  # there is a process, forked ahead, and no run for it yet
     RUNNING = auto()  # there is a process
     REAPING = auto()  # the process has ended; the template has been asked to reap it
     ORPHANED = auto()  # the template has died; the process ends with it
@@ -66,11 +67,28 @@ class Attempt:
 
     def begin(self, process: Process, on_exit: Callable[["Attempt"], None]) -> None:
         """The process is there, and cannot start before it has its payload: send that, unless the run was stopped."""
+        self.stand_by(process, on_exit)
+        self._run(process)
+
+    def stand_by(self, process: Process, on_exit: Callable[["Attempt"], None]) -> None:
+        """The process is there, forked ahead: it waits for a run."""
         self.process = process
-        self.phase = Phase.RUNNING
+        self.phase = Phase.SPARE
         self._on_exit = on_exit
         self._selector.register(process.pidfd, EVENT_READ, self._exited)
         self._watching = True
+
+    def assign(self, key: Key, framed: bytes, timeout_seconds: float) -> None:
+        """Give what was forked ahead its run: it begins now, or when its process is there."""
+        self.key = key
+        self.timeout_seconds = timeout_seconds
+        if isinstance(self._channel, Channel):
+            self._channel.load(framed)
+        if self.process is not None:
+            self._run(self.process)
+
+    def _run(self, process: Process) -> None:
+        self.phase = Phase.RUNNING
         if self.stopped_with is not None:
             process.kill()
         elif self._channel is not None:

@@ -62,6 +62,10 @@ class Channel:
         ours.setblocking(False)
         self._socket: socket.socket | None = ours
 
+    def load(self, unsent: bytes) -> None:
+        """What `start` is to send, where that was not known when the channel was made."""
+        self._unsent = memoryview(unsent)
+
     def start(self) -> None:
         """Send the payload: from here on the child runs."""
         self._send()

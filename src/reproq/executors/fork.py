@@ -29,6 +29,8 @@ KILL_GRACE_SECONDS: Final = 5.0
 OUTPUT_BYTES: Final = 65536
 MAX_RETURN_BYTES: Final = 1024 * 1024
 IMPORT_TIMEOUT_SECONDS: Final = 120.0
+NO_RUN: Final = (0, 0)
+"""The key of what is forked ahead of its run."""
 PAUSE_SECONDS: Final = 1.0
 """How long no run is taken after one could not be given a process: what was given back would come at once again."""
 
@@ -52,11 +54,14 @@ class ForkExecutor:
         output_bytes: int = OUTPUT_BYTES,
         max_return_bytes: int = MAX_RETURN_BYTES,
         import_timeout_seconds: float = IMPORT_TIMEOUT_SECONDS,
+        forks_ahead: int = 0,
     ) -> None:
         self._launch = Launch(setup, dict(environment), python, max_return_bytes, import_timeout_seconds, path)
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = kill_grace_seconds
         self._output_bytes = output_bytes
+        self._forks_ahead = forks_ahead  # so many children wait for runs, each for one: the fork delays none
+        self._spares: dict[int, Attempt] = {}
         self._selector: BaseSelector
         self._adopted: Adopted
         self._supervisor: Supervisor | None = None
@@ -98,11 +103,19 @@ class ForkExecutor:
         except (ProtocolError, ValueError) as error:
             self._ended.append(Ended(key, bad_spec(f"the payload cannot be sent: {error}"), None, time.monotonic()))
             return
-        self._last_number = (self._last_number + 1) & 0xFFFFFFFF
-        attempt = Attempt(key, self._last_number, framed, seconds, self._grace_seconds)
-        self._attempts[key] = self._by_number[attempt.number] = attempt
-        self._queue.append(attempt)
+        if (spare := self._take_spare()) is not None:
+            self._attempts[key] = spare
+            spare.assign(key, framed, seconds)
+        else:
+            self._attempts[key] = attempt = self._new_attempt(key, framed, seconds)
+            self._queue.append(attempt)
         self._ask_for_forks()
+
+    def _new_attempt(self, key: Key, framed: bytes, timeout_seconds: float) -> Attempt:
+        self._last_number = (self._last_number + 1) & 0xFFFFFFFF
+        attempt = Attempt(key, self._last_number, framed, timeout_seconds, self._grace_seconds)
+        self._by_number[attempt.number] = attempt
+        return attempt
 
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         attempt = self._attempts.get(key)
@@ -159,6 +172,7 @@ class ForkExecutor:
             if attempt.process is not None:
                 attempt.process.kill_leader()
             self._end(attempt, None, "the executor was closed")
+        self._drop_spares()
 
     def _template(self) -> TemplateProcess | None:
         return self._supervisor.template if self._supervisor is not None else None
@@ -173,11 +187,47 @@ class ForkExecutor:
                 self._refuse(attempt, f"the worker could not prepare a child: {error}")
                 continue
             template.say(Packet(Verb.FORK, attempt.number, descriptors=ends))
+        if template is not None and template.ready:
+            self._fork_ahead(template)
+
+    # -- children that wait for their run -----------------------------------------------------------------------------
+
+    def _fork_ahead(self, template: TemplateProcess) -> None:
+        while len(self._spares) < self._forks_ahead:
+            spare = self._new_attempt(NO_RUN, b"", self._timeout_seconds)
+            self._spares[spare.number] = spare
+            try:
+                ends = spare.open(self._selector, self._output_bytes, self._launch.max_return_bytes)
+            except OSError:  # no descriptor is left: runs need them more
+                self._drop(spare)
+                return
+            template.say(Packet(Verb.FORK, spare.number, descriptors=ends))
+
+    def _take_spare(self) -> Attempt | None:
+        """One that waits, or the next that will; none that has ended while it waited."""
+        for number, spare in self._spares.items():
+            if spare.phase is Phase.FORKING or (spare.process is not None and not spare.process.has_ended()):
+                return self._spares.pop(number)
+        return None
+
+    def _drop(self, spare: Attempt) -> None:
+        del self._spares[spare.number], self._by_number[spare.number]
+        if spare.process is not None and spare.phase is not Phase.REAPING:
+            spare.process.kill_leader()
+        spare.finish(None, time.monotonic(), "no run came for it")
+
+    def _drop_spares(self) -> None:
+        for spare in list(self._spares.values()):
+            self._drop(spare)
+
+    # -- what the template says ---------------------------------------------------------------------------------------
 
     def _on_packet(self, packet: Packet) -> None:
         match packet.verb:
             case Verb.FORKED:
                 self._on_forked(packet)
+            case Verb.REFUSED | Verb.REAPED if packet.run in self._spares:
+                self._drop(self._spares[packet.run])
             case Verb.REFUSED:
                 if attempt := self._by_number.get(packet.run):
                     self._refuse(attempt, f"no child could be forked: {packet.text}")
@@ -188,12 +238,15 @@ class ForkExecutor:
     def _on_forked(self, packet: Packet) -> None:
         attempt, template = self._by_number.get(packet.run), self._template()
         if attempt is not None and packet.descriptors:
-            attempt.begin(Process(packet.value, packet.descriptors[0]), self._on_exit)
+            begin = attempt.stand_by if packet.run in self._spares else attempt.begin
+            begin(Process(packet.value, packet.descriptors[0]), self._on_exit)
             return
         for descriptor in packet.descriptors:
             os.close(descriptor)
         # The kernel drops a pidfd when we have no descriptor left. Without its payload the child ends by itself.
-        if attempt is not None:
+        if packet.run in self._spares:
+            self._drop(self._spares[packet.run])
+        elif attempt is not None:
             self._refuse(attempt, "the worker has no descriptor left for another child")
         if template is not None:
             template.say(Packet(Verb.REAP, packet.run))
@@ -212,6 +265,7 @@ class ForkExecutor:
 
     def _on_death(self, reason: str) -> set[int]:
         """End what had not begun; let the others end, which PDEATHSIG has seen to. Their sessions."""
+        self._drop_spares()  # they have run nothing, so nothing descends from them
         sessions = set()
         for attempt in list(self._attempts.values()):
             if attempt.process is not None:

@@ -256,6 +256,19 @@ class ListQueues:
 
 
 @dataclass(frozen=True, slots=True)
+class SayIdle:
+    """Producers are to wake the worker for these queues, or (none) not to. A claim behind it sees whatever they have
+    committed before they could know."""
+
+    worker: WorkerRow
+    queues: tuple[str, ...]
+
+    def run(self, database: Database, now: Clock) -> None:
+        with database.transaction() as cursor:
+            workers.say_idle(cursor, self.worker, self.queues)
+
+
+@dataclass(frozen=True, slots=True)
 class AskWorkLeft:
     """Whether these queues (None: all but the excluded) hold anything READY, or due within the horizon."""
 
@@ -277,6 +290,7 @@ Request = (
     | AskCancelled
     | RescueRuns
     | ListQueues
+    | SayIdle
     | AskWorkLeft
 )
 Result = str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Key] | RescueAnswer | list[str] | bool

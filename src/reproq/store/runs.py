@@ -3,7 +3,7 @@
 `now` is always the last parameter: None takes the database's clock; tests and the simulation set it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -100,6 +100,12 @@ def enqueue_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None =
     }
     rows = fetch_all(cursor, "enqueue_many", params)
     return [Enqueued(*row) for row in sorted(rows)]  # RETURNING promises no order; the ids have been drawn in ours
+
+
+def wake(cursor: Cursor, queue_names: Iterable[str], now: datetime | None = None) -> None:
+    """Tell the workers that wait for these queues to look. To be called when the runs are committed, not before: a
+    worker that falls idle in between would neither see them nor be told."""
+    fetch_all(cursor, "wake", {"queue_names": texts(queue_names), "now": now})
 
 
 def requeue(cursor: Cursor, run_id: int, now: datetime | None = None) -> tuple[int, str]:

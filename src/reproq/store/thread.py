@@ -5,18 +5,18 @@ So a database call that hangs delays no child's timeout, no pipe and no signal. 
 
 import queue
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from selectors import EVENT_READ, BaseSelector
+from selectors import BaseSelector
 from typing import Any, Final, Protocol
 
 import psycopg
 
 from reproq.store.db import Database, address, is_outage
 from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
+from reproq.store.wakeup import Wakeup
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
@@ -94,16 +94,12 @@ class StoreThread:
         self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._is_lost = False
         self._stopping = threading.Event()
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._wakeup = Wakeup()
         self._thread = threading.Thread(target=self._serve, name="reproq-store", daemon=True)
-        self._selector: BaseSelector | None = None
 
     def start(self, selector: BaseSelector) -> None:
         """Start the thread; the selector learns the descriptor that turns readable with every answer."""
-        self._selector = selector
-        selector.register(self._wake_read, EVENT_READ, self._drain_wake)
+        self._wakeup.register(selector)
         self._thread.start()
 
     def submit(self, request: Request) -> None:
@@ -126,11 +122,7 @@ class StoreThread:
             with suppress(queue.Full):  # then the thread hangs in a call, and ends with the process
                 self._requests.put(None, timeout=timeout_seconds)
             self._thread.join(timeout_seconds)
-        if self._selector is not None:
-            self._selector.unregister(self._wake_read)
-            self._selector = None
-        self._wake_read.close()
-        self._wake_write.close()
+        self._wakeup.close()
 
     def _serve(self) -> None:
         while (asked := self._requests.get()) is not None:
@@ -138,7 +130,7 @@ class StoreThread:
             if answer is None:
                 break
             self._answers.put(answer)
-            self._wake()
+            self._wakeup.wake()
         self._database.close()
 
     def _answer(self, request: Request, asked_s: float) -> Answer | None:
@@ -171,22 +163,7 @@ class StoreThread:
 
     def _notice(self, text: str) -> None:
         self._notices.put(text)
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._wake_write.send(b"\0")
-        except BlockingIOError:
-            pass  # the socket is full of wake-ups that the loop has not read yet
-        except OSError:
-            pass  # the loop has closed the store
-
-    def _drain_wake(self) -> None:
-        try:
-            while self._wake_read.recv(4096):
-                pass
-        except BlockingIOError:
-            pass
+        self._wakeup.wake()
 
 
 def _take_all(source: "queue.SimpleQueue[Any]") -> list[Any]:

@@ -1,5 +1,6 @@
 """The rows of living workers: register, heartbeat, deregister, and the identity of the installation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -45,6 +46,11 @@ def heartbeat(cursor: Cursor, worker: WorkerRow, draining: bool, now: datetime |
     """Say that the worker lives. False when its row is gone, or another process has taken it over."""
     params = _identity(worker) | {"draining": draining, "now": now}
     return fetch_one(cursor, "heartbeat", params) is not None
+
+
+def say_idle(cursor: Cursor, worker: WorkerRow, queues: Sequence[str]) -> None:
+    """Say for which queues the worker waits to be woken; none: it is busy, and looks by itself."""
+    cursor.execute(statement("say_idle"), _identity(worker) | {"queues": list(queues)})
 
 
 def deregister(cursor: Cursor, worker: WorkerRow) -> None:

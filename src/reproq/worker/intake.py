@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from reproq.config import Config
-from reproq.lifecycle import Failure, Kind, failure_of_kind
+from reproq.lifecycle import Failure, Kind, Outcome, failure_of_kind
 from reproq.store.claims import Claimed
 from reproq.store.requests import AskWorkLeft, ClaimAnswer, ClaimRuns, ListQueues, Request
 from reproq.store.workers import WorkerRow
@@ -38,6 +38,7 @@ class Intake:
         self._queue_list = Duty()
         self._work_check = Duty(next_s=float("inf"))
         self._unknown: dict[str, Failure] = {}
+        self._is_stale = False  # the claim on its way may have come too early for what we have heard since
 
     @property
     def claiming(self) -> bool:
@@ -81,7 +82,8 @@ class Intake:
     def on_claimed(self, answer: ClaimAnswer, limit: int, now: float) -> None:
         """A full batch means that there is more: claim again as soon as there is room."""
         self._claims.asked_s = None
-        if len(answer.claimed) == limit:
+        if len(answer.claimed) == limit or self._is_stale:
+            self._is_stale = False
             self._claims.next_s = now
             return
         wait_seconds = self._config.poll_interval
@@ -93,16 +95,30 @@ class Intake:
             wait_seconds = 0.0  # what was promoted may stand in a queue whose name we do not know yet
         self._claims.next_s = self._queue_list.next_s = now + wait_seconds
 
+    def claim_again(self, now: float, in_seconds: float = 0.0) -> None:
+        """Look sooner than at the next poll; what `*` stands for is asked again first."""
+        self._is_stale = self._is_stale or (self.claiming and not in_seconds)
+        self._claims.next_s = min(self._claims.next_s, now + in_seconds)
+        if self._serves_all:
+            self._queue_list.next_s = min(self._queue_list.next_s, now + in_seconds)
+
+    def wake(self, queue_name: str, now: float) -> None:
+        """A producer has enqueued for this queue (an empty name: for some queue)."""
+        serves = self._serves_all and queue_name not in self._config.exclude_queues
+        if serves or not queue_name or queue_name in self._queues:
+            self.claim_again(now)
+
     def on_queues(self, names: list[str], now: float) -> None:
         """The queues that `*` stands for at this moment."""
         self._queue_list.asked_s = None
         self._queues = tuple(name for name in names if name not in self._config.exclude_queues)
         self._claims.next_s = min(self._claims.next_s, now)
 
-    def leave_alone(self, task_path: str, unknown: Failure) -> None:
-        """This worker's code does not know the task: from now on others are let first, and no child is started."""
-        if len(self._unknown) < MAX_UNKNOWN_PATHS:
-            self._unknown[task_path] = unknown
+    def learn(self, task_path: str, outcome: Outcome) -> None:
+        """A task that this worker's code does not know is left to others first from now on, and no child is started."""
+        match outcome:
+            case Failure(kind=Kind.UNKNOWN_TASK) as unknown if len(self._unknown) < MAX_UNKNOWN_PATHS:
+                self._unknown[task_path] = unknown
 
     def refusal(self, claimed: Claimed) -> Failure | None:
         """Why a claimed run is not started: it is overdue for too long, or its task is known to be unknown here."""

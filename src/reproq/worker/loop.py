@@ -13,9 +13,10 @@ from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
 from reproq.config import Config
-from reproq.executors import Ended, Executor
-from reproq.lifecycle import Failure, Key, Kind, Release, failure_of_kind
+from reproq.executors import Executor
+from reproq.lifecycle import Key, Kind, Release, failure_of_kind
 from reproq.store.claims import Claimed, Finalisation
+from reproq.store.listener import Deaf, Ear
 from reproq.store.requests import (
     Answer,
     AskCancelled,
@@ -41,7 +42,8 @@ from reproq.worker.figures import Figures
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
-from reproq.worker.tell import tell_claimed, tell_discarded, tell_end, tell_output, tell_rescued
+from reproq.worker.tell import tell_claimed, tell_discarded, tell_output, tell_rescued, tell_stored
+from reproq.worker.wakeups import Wakeups
 
 MAX_FINALIZE_BATCH: Final = 500
 CONTROL_SECONDS: Final = 1.0
@@ -60,6 +62,7 @@ class Worker:
         executor: Executor,
         telemetry: Telemetry,
         *,
+        ear: Ear = Deaf(),  # noqa: B008 - it has no state
         burst: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         draw_token: Callable[[], int] = lambda: secrets.randbits(64) - 2**63,
@@ -77,6 +80,7 @@ class Worker:
         self._ledger = Ledger(config.max_releases)
         self._presence = Presence(config, row, telemetry, draw_fraction)
         self._intake = Intake(config, row, draw_token)
+        self._wakeups = Wakeups(ear, row, self.selector)
         self._storing: tuple[Finalisation, ...] = ()
         self._control = Duty()
         self._drain = Drain(config.kill_grace)
@@ -115,6 +119,8 @@ class Worker:
         self._take_ended()
         for answer in self._store.take_answers():
             self._hear(answer)
+        for queue_name in self._wakeups.heard():
+            self._intake.wake(queue_name, self._monotonic())
         self._tell_notices()
         self._stop_what_outlasts_the_drain()
         self._ask()
@@ -136,6 +142,7 @@ class Worker:
             self._store.submit(FinalizeRuns(tuple(rest[start : start + MAX_FINALIZE_BATCH])))
         if self._presence.may_have_row:
             self._store.submit(Deregister(self._row))
+        self._wakeups.close()
         self._store.close()
         for answer in self._store.take_answers():
             if isinstance(answer.request, FinalizeRuns) and isinstance(answer.result, FinalizeAnswer):
@@ -155,7 +162,7 @@ class Worker:
 
     def _due_moments(self) -> list[float]:
         """Every known moment at which there is something to do."""
-        moments = list(self._presence.moments())
+        moments = [*self._presence.moments(), *self._wakeups.moments()]
         if self._room() > 0:
             moments += self._intake.moments()
         if (deadline := self._executor.deadline()) is not None:
@@ -181,15 +188,10 @@ class Worker:
         self._figures.ended(batch)
         for ended in batch:
             tell_output(self._telemetry, ended)
-            self._learn_what_is_unknown(ended)
+            if self._executor.imports_once and (claimed := self._ledger.running.get(ended.key)):
+                self._intake.learn(claimed.payload.task_path, ended.outcome)
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
-
-    def _learn_what_is_unknown(self, ended: Ended) -> None:
-        claimed = self._ledger.running.get(ended.key)
-        match ended.outcome:
-            case Failure(kind=Kind.UNKNOWN_TASK) as unknown if claimed is not None and self._executor.imports_once:
-                self._intake.leave_alone(claimed.payload.task_path, unknown)
 
     # -- answers of the store -----------------------------------------------------------------------------------------
 
@@ -200,8 +202,11 @@ class Worker:
         match answer.request, answer.result:
             case Register(), installation:
                 self._presence.on_registered(installation if isinstance(installation, str) else None, now)
+                self._wakeups.forget()
             case ClaimRuns(limit=limit), ClaimAnswer() as claims:
                 self._intake.on_claimed(claims, limit, now)
+                if (again_seconds := self._wakeups.after_claim(len(claims.claimed), now)) is not None:
+                    self._intake.claim_again(now, again_seconds)
                 self._on_claimed(claims, now)
             case FinalizeRuns(batch), FinalizeAnswer() as stored:
                 self._on_stored(batch, stored)
@@ -244,15 +249,8 @@ class Worker:
     def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
         self._storing = ()
         for item in batch:
-            key = item.key
-            self._ledger.stored(key)
-            if key in answer.refused:
-                then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
-                self._telemetry.emit("run.return_refused", id=key[0], reason=answer.refused[key], next=then)
-            elif key in answer.stored:
-                tell_end(self._telemetry, item, answer.stored[key])
-            else:
-                tell_discarded(self._telemetry, key[0], "its claim had passed to another")
+            self._ledger.stored(item.key)
+            tell_stored(self._telemetry, item, answer)
 
     def _on_renewed(self, held: tuple[Key, ...], answer: RenewAnswer) -> None:
         for key in held:
@@ -281,7 +279,11 @@ class Worker:
         if self._ledger.running and self._control.is_due(now):
             self._control.ask(now, CONTROL_SECONDS)
             self._store.submit(AskCancelled(tuple(self._ledger.running)))
-        if (room := self._room()) > 0:
+        if self._wakeups.watch_room(room := self._room(), now):
+            self._intake.claim_again(now)
+        for request in self._wakeups.requests():
+            self._store.submit(request)
+        if room > 0:
             for request in self._intake.requests(now, room):
                 self._store.submit(request)
 
@@ -294,5 +296,5 @@ class Worker:
     def _tell_notices(self) -> None:
         for text in self._executor.take_notices():
             self._telemetry.emit("executor.notice", text=text)
-        for text in self._store.take_notices():
+        for text in (*self._store.take_notices(), *self._wakeups.take_notices()):
             self._telemetry.emit("database.notice", text=text)

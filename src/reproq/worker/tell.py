@@ -3,6 +3,7 @@
 from reproq.executors import Ended
 from reproq.lifecycle import Status
 from reproq.store.claims import Claimed, Finalisation
+from reproq.store.requests import FinalizeAnswer
 from reproq.store.rescues import Rescued
 from reproq.telemetry.events import Telemetry
 
@@ -14,7 +15,19 @@ def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
     telemetry.emit("run.claimed", id=claim.run_id, task=payload.task_path, attempt=claim.attempt, waited_seconds=waited)
 
 
-def tell_end(telemetry: Telemetry, item: Finalisation, status: Status) -> None:
+def tell_stored(telemetry: Telemetry, item: Finalisation, answer: FinalizeAnswer) -> None:
+    """What became of an end that was to be stored."""
+    key = item.key
+    if key in answer.refused:
+        then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
+        telemetry.emit("run.return_refused", id=key[0], reason=answer.refused[key], next=then)
+    elif key in answer.stored:
+        _tell_end(telemetry, item, answer.stored[key])
+    else:
+        tell_discarded(telemetry, key[0], "its claim had passed to another")
+
+
+def _tell_end(telemetry: Telemetry, item: Finalisation, status: Status) -> None:
     """An end that is stored; `status` is what the run became, which a request to cancel it may have changed."""
     verdict, error = item.verdict, item.verdict.error
     match status:

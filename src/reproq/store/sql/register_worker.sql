@@ -11,7 +11,7 @@ ON CONFLICT (worker_id) DO UPDATE
 SET
     hostname = excluded.hostname, pid = excluded.pid, queues = excluded.queues, executor = excluded.executor,
     concurrency = excluded.concurrency, version = excluded.version, started_at = excluded.started_at,
-    last_seen_at = excluded.last_seen_at, draining = false
+    last_seen_at = excluded.last_seen_at, draining = false, idle_queues = '{}'
 WHERE
     reproq_workers.last_seen_at < excluded.last_seen_at - %(stale_after_seconds)s::float8 * interval '1 second'
     OR (reproq_workers.hostname = excluded.hostname AND reproq_workers.pid = excluded.pid)

@@ -1,0 +1,130 @@
+"""`enqueue_many`: many runs by few statements, all of them or none, each as `enqueue` would have made it."""
+
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import IntegrityError, connection, transaction
+from django.tasks import task_backends
+from django.tasks.exceptions import InvalidTask
+from django.tasks.signals import task_enqueued
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+
+from reproq.errors import InvalidArguments
+from reproq_django import backend as backend_module
+from reproq_django.backend import ReproqBackend
+from tests.django import tasks
+from tests.django.conftest import captured
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def runs(pg):
+    return pg.execute("SELECT args::text, kwargs::text FROM task_runs ORDER BY id").fetchall()
+
+
+def test_the_results_are_in_the_order_of_the_items_and_equal_what_is_stored(pg, monkeypatch):
+    monkeypatch.setattr(backend_module, "BATCH", 3)
+    results = tasks.add.enqueue_many((number, number / 2) for number in range(10))
+    assert [result.args for result in results] == [[number, number / 2] for number in range(10)]
+    assert [tasks.add.get_result(result.id) for result in results] == results
+    assert runs(pg) == [(f"[{number},{number / 2}]", "{}") for number in range(10)]
+
+
+def test_an_item_may_hold_keyword_arguments():
+    first, second = tasks.add.enqueue_many([{"left": 1, "right": 2}, [3]])
+    assert (first.args, first.kwargs) == ([], {"left": 1, "right": 2})
+    assert (second.args, second.kwargs) == ([3], {})
+
+
+def test_one_call_may_enqueue_runs_of_several_tasks_and_times():
+    later = tasks.echo.using(run_after=timedelta(hours=1), priority=7, expires_in="5m", max_attempts=9)
+    calls = [(tasks.add, (1,), {"right": 2}), (later, ("x",), {}), (tasks.add, (3,), {})]
+    results = task_backends["default"].enqueue_many(calls)
+    assert [(result.args, result.kwargs) for result in results] == [([1], {"right": 2}), (["x"], {}), ([3], {})]
+    assert results[1].task.run_after == results[1].enqueued_at + timedelta(hours=1)
+    assert (results[1].task.priority, results[1].task.max_attempts, results[1].task.expires_in) == (7, 9, 300.0)
+    assert [task_backends["default"].get_result(result.id) for result in results] == results
+
+
+def test_each_result_is_signalled_in_order():
+    with captured(task_enqueued) as received:
+        results = tasks.add.enqueue_many([(1,), (2,)])
+    assert received == [(ReproqBackend, result) for result in results]
+
+
+def test_it_takes_one_insert_for_thousands_of_runs():
+    with CaptureQueriesContext(connection) as queries:
+        tasks.add.enqueue_many((number,) for number in range(1500))
+    assert len([query for query in queries if "INSERT" in query["sql"]]) == 1
+
+
+def test_what_is_rolled_back_was_never_enqueued(count_runs):
+    with transaction.atomic():
+        tasks.add.enqueue_many([(1,), (2,)])
+        assert count_runs() == 0
+        transaction.set_rollback(True)
+    assert count_runs() == 0
+
+
+def test_a_refused_item_sends_nothing_and_leaves_the_transaction_usable(count_runs):
+    with transaction.atomic():
+        with CaptureQueriesContext(connection) as queries, pytest.raises(InvalidArguments, match=r"args\[0\]"):
+            tasks.echo.enqueue_many([(1,), ({1, 2},)])
+        assert len(queries) == 0
+        tasks.echo.enqueue(1)
+    assert count_runs() == 1
+
+
+def test_a_batch_that_the_database_refuses_takes_the_ones_before_along(count_runs, monkeypatch):
+    monkeypatch.setattr(backend_module, "BATCH", 2)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE task_runs ADD CHECK (args::text <> '[7]')")
+    with transaction.atomic():
+        with pytest.raises(IntegrityError):
+            tasks.add.enqueue_many((number,) for number in range(10))
+        tasks.add.enqueue(100)
+    assert count_runs() == 1
+
+
+@pytest.mark.parametrize("item", ["abc", 7, None, {1, 2}])
+def test_an_item_that_is_no_list_of_arguments_is_named(item):
+    with pytest.raises(TypeError, match=r"item 1 is .* write \(value,\)"):
+        tasks.add.enqueue_many([(1,), item])
+
+
+def test_a_call_that_the_function_does_not_take_is_refused():
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        tasks.add.enqueue_many([(1,), (1, 2, 3)])
+
+
+def test_the_task_is_validated(settings_with_queues):
+    with pytest.raises(InvalidTask, match="is not valid for backend"):
+        tasks.add.enqueue_many([(1,)])
+
+
+@pytest.fixture
+def settings_with_queues():
+    ours = {"BACKEND": "reproq_django.backend.ReproqBackend", "QUEUES": ["mail"]}
+    with override_settings(TASKS={"default": ours}):
+        yield
+
+
+def test_nothing_in_and_nothing_out():
+    with captured(task_enqueued) as received:
+        assert tasks.add.enqueue_many([]) == []
+    assert received == []
+
+
+def test_async_code_has_its_own_name_for_it(count_runs):
+    results = async_to_sync(tasks.add.aenqueue_many)([(1,), (2,)])
+    assert [result.args for result in results] == [[1], [2]]
+    assert count_runs() == 2
+
+
+@pytest.mark.parametrize("name", ["ImmediateBackend", "DummyBackend"])
+def test_the_backends_for_tests_have_it_too(name):
+    with override_settings(TASKS={"default": {"BACKEND": f"reproq_django.testing.{name}", "QUEUES": []}}):
+        results = tasks.add.enqueue_many([(1,), {"left": 2}])
+        assert [(result.args, result.kwargs) for result in results] == [([1], {}), ([], {"left": 2})]
