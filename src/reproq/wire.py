@@ -206,6 +206,11 @@ class FrameBuffer:
     max_bytes: int = MAX_FRAME_BYTES
     _data: bytearray = field(default_factory=bytearray)
 
+    @property
+    def is_within(self) -> bool:
+        """Whether the beginning of a message has come, and not its end."""
+        return bool(self._data)
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._data += data
         while len(self._data) >= _LENGTH.size:

@@ -17,6 +17,7 @@ from reproq.errors import ConfigurationError
 from reproq_django.embedded import ensure_running
 
 SETUP: Final = "reproq_django.executor:setup"
+SETUP_FOR_MANY: Final = "reproq_django.many_runs:setup"
 MODULE: Final = "reproq_django.executor"
 _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
@@ -61,7 +62,7 @@ def _read(backend: str, module: str) -> Project:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
-    return Project(source, dsn, SETUP, MODULE, (_root_of(module),))
+    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, (_root_of(module),))
 
 
 def _refuse_what_is_not_ours(backend: str) -> None:

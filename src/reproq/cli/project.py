@@ -28,12 +28,13 @@ DJANGO_ADDRESS: Final = "DATABASES of the Django project"
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a project brings: its settings, its database, what the template calls to import it,
-    what a cold interpreter runs by `-m`, and the folders to import it from."""
+    """What a project brings: its settings, its database, what the template calls to import it (for one run in each
+    child, or for many), what a cold interpreter runs by `-m`, and the folders to import it from."""
 
     source: Source
     dsn: str
     setup: str
+    setup_for_many: str = ""
     module: str = ""
     path: tuple[str, ...] = ()
 

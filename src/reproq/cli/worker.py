@@ -23,14 +23,15 @@ from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
+from reproq.executors.pool import PoolExecutor
 from reproq.executors.spawn import SpawnExecutor
 from reproq.service import serve
 from reproq.store.db import Database, opened
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Handler, Meter, Telemetry
-from reproq.telemetry.lines import log_event, log_to_stderr
-from reproq.telemetry.report import Report
+from reproq.telemetry.lines import log_event, log_to_stderr, unheard
+from reproq.telemetry.report import ENDS, Report
 from reproq.worker.loop import Worker
 
 PRODUCER_KNOBS = ("max_attempts", "max_payload_bytes")
@@ -70,11 +71,12 @@ def worker(
         return requeue(config, requeue_id, requeue_hash)
     log_to_stderr(verbose)
     if not (wants_report or config.report_json or config.executor == "mock"):
-        return serve(build_worker(config, project, burst=burst, handlers=(log_event,)))
+        return serve(build_worker(config, project, burst=burst, handlers=(log_event,), dropped=unheard()))
     check_report_file(config.report_json)
     report = Report()
     handlers, meters = (log_event, report.on_event), (report.on_measure,)
-    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters))
+    dropped = unheard() - ENDS.keys()
+    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters, dropped=dropped))
     show_report(report, config.report_json)
     return code
 
@@ -90,12 +92,20 @@ def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:
 
 
 def build_worker(
-    config: Config, project: Project, *, burst: bool, handlers: tuple[Handler, ...], meters: tuple[Meter, ...] = ()
+    config: Config,
+    project: Project,
+    *,
+    burst: bool,
+    handlers: tuple[Handler, ...],
+    meters: tuple[Meter, ...] = (),
+    dropped: frozenset[str] = frozenset(),
 ) -> Worker:
-    """A worker with a store thread and an executor of its own, ready to be served."""
+    """A worker with a store thread and an executor of its own, ready to be served. No handler wants to hear of the
+    events in `dropped`."""
     row = worker_row(config)
     store = StoreThread(Database(config.dsn, row.worker_id))
-    return Worker(config, row, store, build_executor(config, project), Telemetry(handlers, meters), burst=burst)
+    telemetry = Telemetry(handlers, meters, dropped)
+    return Worker(config, row, store, build_executor(config, project), telemetry, burst=burst)
 
 
 def worker_row(config: Config) -> WorkerRow:
@@ -117,7 +127,7 @@ def build_executor(config: Config, project: Project) -> Executor:
     """The executor that the configuration names."""
     if config.executor == "mock":
         click.echo("WARNING: the executor mock runs nothing; every run it claims ends SUCCESSFUL with null", err=True)
-        return MockExecutor(config.exec_sleep)
+        return MockExecutor(config.exec_sleep, concurrency_of(config))
     become_subreaper()  # before the first process is started: what a killed one leaves behind comes to us
     if config.executor == "command":
         return _command(config)
@@ -126,7 +136,13 @@ def build_executor(config: Config, project: Project) -> Executor:
             f"the executor {config.executor} needs a Django project: run this where manage.py is, or set "
             "DJANGO_SETTINGS_MODULE"
         )
-    return _spawn(config, project) if config.executor == "spawn" else _fork(config, project)
+    match config.executor:
+        case "spawn":
+            return _spawn(config, project)
+        case "pool":
+            return _pool(config, project)
+        case _:
+            return _fork(config, project)
 
 
 def _fork(config: Config, project: Project) -> Executor:
@@ -138,6 +154,21 @@ def _fork(config: Config, project: Project) -> Executor:
         kill_grace_seconds=config.kill_grace,
         output_bytes=config.output_bytes,
         max_return_bytes=config.max_return_bytes,
+    )
+
+
+def _pool(config: Config, project: Project) -> Executor:
+    return PoolExecutor(
+        project.setup_for_many,
+        concurrency=concurrency_of(config),
+        environment=template_environment(os.environ),
+        path=project.path,
+        timeout_seconds=config.timeout,
+        kill_grace_seconds=config.kill_grace,
+        output_bytes=config.output_bytes,
+        max_return_bytes=config.max_return_bytes,
+        max_runs=config.max_runs_per_child,
+        max_rss_bytes=config.max_rss,
     )
 
 

@@ -8,6 +8,7 @@ from reproq.telemetry.events import Event, Field
 
 LEVELS: Final = {
     "run.claimed": logging.DEBUG,
+    "run.succeeded": logging.INFO,
     "run.retried": logging.WARNING,
     "run.failed": logging.ERROR,
     "run.rescued": logging.WARNING,
@@ -22,6 +23,11 @@ LEVELS: Final = {
 """Every event that is not here is logged as INFO."""
 
 logger = logging.getLogger("reproq")
+
+
+def unheard() -> frozenset[str]:
+    """The events that `log_event` would drop: the logger's level is above theirs."""
+    return frozenset(name for name, level in LEVELS.items() if not logger.isEnabledFor(level))
 
 
 def log_event(event: Event) -> None:

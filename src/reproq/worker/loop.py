@@ -168,11 +168,10 @@ class Worker:
 
     def _room(self) -> int:
         """How many more runs may be claimed now."""
-        if self._drain.under_way or not self._presence.registered or not self._executor.ready:
+        if self._drain.under_way or self._ledger.is_full or not self._presence.registered or not self._executor.ready:
             return 0
-        if self._ledger.is_full:
-            return 0
-        return self._row.concurrency - len(self._ledger.running)
+        ahead = self._executor.ahead(self._intake.trip_seconds)
+        return self._intake.room(len(self._ledger.running), ahead, self._monotonic())
 
     # -- what ended ---------------------------------------------------------------------------------------------------
 
@@ -181,15 +180,17 @@ class Worker:
         self._figures.ended(batch)
         for ended in batch:
             tell_output(self._telemetry, ended)
-            self._learn_what_is_unknown(ended)
+            self._learn_from(ended)
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
 
-    def _learn_what_is_unknown(self, ended: Ended) -> None:
+    def _learn_from(self, ended: Ended) -> None:
         claimed = self._ledger.running.get(ended.key)
         match ended.outcome:
             case Failure(kind=Kind.UNKNOWN_TASK) as unknown if claimed is not None and self._executor.imports_once:
                 self._intake.leave_alone(claimed.payload.task_path, unknown)
+            case Release(started=False):
+                self._intake.look_again(self._monotonic())
 
     # -- answers of the store -----------------------------------------------------------------------------------------
 
@@ -226,18 +227,18 @@ class Worker:
     def _on_claimed(self, answer: ClaimAnswer, now: float) -> None:
         self._figures.claimed(answer)
         for claimed in answer.claimed:
-            self._start(claimed)
+            self._start(claimed, now)
         if self._burst and not answer.claimed and not self._ledger.unstored:
             self._intake.check_work_left(now)
 
-    def _start(self, claimed: Claimed) -> None:
-        if (refusal := self._intake.refusal(claimed)) is not None:
+    def _start(self, claimed: Claimed, now: float) -> None:
+        if (refusal := self._intake.refusal(claimed, len(self._ledger.running), now)) is not None:
             self._ledger.settle(claimed, refusal)
         elif self._drain.under_way:
             self._ledger.settle(claimed, Release("the worker is draining", started=False))
         else:
             if not self._ledger.running:
-                self._control.next_s = self._monotonic() + CONTROL_SECONDS
+                self._control.next_s = now + CONTROL_SECONDS
             self._executor.submit(self._ledger.start(claimed), claimed.payload)
             tell_claimed(self._telemetry, claimed)
 
@@ -273,7 +274,7 @@ class Worker:
 
     def _ask(self) -> None:
         now = self._monotonic()
-        for request in self._presence.requests(now, self._ledger.held, self._drain.under_way):
+        for request in self._presence.requests(now, self._ledger, self._drain.under_way):
             self._store.submit(request)
         if self._ledger.ending and not self._storing:
             self._storing = tuple(islice(self._ledger.ending.values(), MAX_FINALIZE_BATCH))
