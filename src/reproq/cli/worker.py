@@ -30,7 +30,7 @@ from reproq.store.db import Database, opened
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Handler, Meter, Telemetry
-from reproq.telemetry.lines import log_event, log_to_stderr, unheard
+from reproq.telemetry.lines import log_to_stderr, unheard
 from reproq.telemetry.report import ENDS, Report
 from reproq.worker.loop import Worker
 
@@ -69,12 +69,12 @@ def worker(
     config, project = configure(flags, settings)
     if requeue_id or requeue_hash:
         return requeue(config, requeue_id, requeue_hash)
-    log_to_stderr(verbose)
+    log = log_to_stderr(verbose)
     if not (wants_report or config.report_json or config.executor == "mock"):
-        return serve(build_worker(config, project, burst=burst, handlers=(log_event,), dropped=unheard()))
+        return serve(build_worker(config, project, burst=burst, handlers=(log,), dropped=unheard()))
     check_report_file(config.report_json)
     report = Report()
-    handlers, meters = (log_event, report.on_event), (report.on_measure,)
+    handlers, meters = (log, report.on_event), (report.on_measure,)
     dropped = unheard() - ENDS.keys()
     code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters, dropped=dropped))
     show_report(report, config.report_json)
