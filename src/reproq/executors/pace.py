@@ -11,7 +11,7 @@ LONG_SECONDS: Final = 0.05
 """A run that takes longer is long: nothing waits behind it, and nothing is fetched ahead while runs are like that."""
 OVERHEAD_SECONDS: Final = 5e-5
 """What a run costs beside its task: less than that, and a task that does nothing would have any number held ahead."""
-FEED_SECONDS: Final = 0.004
+FEED_SECONDS: Final = 0.02
 MAX_FED: Final = 64
 """One child holds this much work, and no more runs than that: it never waits for the worker, which looks oftener."""
 TRIPS_AHEAD: Final = 2.0

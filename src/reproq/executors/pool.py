@@ -32,7 +32,7 @@ from reproq.lifecycle import Key, Outcome, Release
 from reproq.wire import Payload, frame
 
 MAX_RUNS: Final = 10_000
-POLL_SECONDS: Final = 0.001
+POLL_SECONDS: Final = 0.002
 """How often children with several runs in hand are looked at."""
 
 

@@ -1,7 +1,7 @@
 """The two ends of a long-lived child that the worker holds: a stream of messages, and an output cut by marks.
 
-Nothing here blocks. While a child has several runs in hand nobody waits on these descriptors: they are looked at a
-thousand times a second, and what has come by then is read at once, for less than waking up for each reply would cost.
+Nothing here blocks. While a child has several runs in hand nobody waits on these descriptors: they are looked at
+five hundred times a second, and what has come by then is read at once: cheaper than to wake up for each reply.
 """
 
 import os
