@@ -53,6 +53,21 @@ class Config:
         "EXEC_MODE",
         choices=EXECUTORS,
     )
+    max_runs_per_child: int = _knob(
+        10_000,
+        "Runs that a child of pool gets before another takes its place; 0 for any number.",
+        whole,
+        "REPROQ_MAX_RUNS_PER_CHILD",
+        bounds=(0, 1_000_000_000),
+    )
+    max_rss: int = _knob(
+        0,
+        "Memory that a child of pool may hold between two runs before another takes its place; 0 for any.",
+        whole,
+        "REPROQ_MAX_RSS",
+        bounds=(0, 1 << 50),
+        unit="bytes",
+    )
     python_path: str = _knob(
         "",
         "The interpreter of spawn; the worker's own when empty.",

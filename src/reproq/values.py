@@ -12,7 +12,7 @@ from typing import Final
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
-EXECUTORS: Final = ("fork", "spawn", "command", "mock")
+EXECUTORS: Final = ("fork", "pool", "spawn", "command", "mock")
 LISTEN_MODES: Final = ("auto", "off")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
@@ -57,7 +57,7 @@ def text(value: object) -> str:
 
 
 def executor_name(value: object) -> str:
-    """`fork`, `spawn`, `command` or `mock`, in any case; `shell` means `spawn`."""
+    """`fork`, `pool`, `spawn`, `command` or `mock`, in any case; `shell` means `spawn`."""
     name = value.strip().lower() if isinstance(value, str) else value
     if name == "shell":
         name = "spawn"

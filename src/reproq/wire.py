@@ -17,6 +17,9 @@ VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 MAX_SECONDS: Final = 1e12
 """Bound of every time in a reply: what PostgreSQL can take off a timestamp, and no NaN."""
+_USUAL_SUCCESS: Final = re.compile(
+    rb'\{"ok":true,"started_s": ([0-9]{1,11}\.[0-9]{1,20}), "elapsed_s": ([0-9]{1,11}\.[0-9]{1,20}),"return":'
+)
 _LENGTH: Final = struct.Struct(">I")
 _ARGS: Final = ',"args":'
 _KWARGS: Final = ',"kwargs":'
@@ -96,7 +99,8 @@ class Reply:
         times = {"started_s": self.started_s, "elapsed_s": self.elapsed_s}
         match self.outcome:
             case Success(return_json):
-                return f'{{"ok":true,{json.dumps(times)[1:-1]},"return":{return_json}}}'.encode()
+                began, lasted = (_encoded(seconds) for seconds in times.values())
+                return f'{{"ok":true,"started_s": {began}, "elapsed_s": {lasted},"return":{return_json}}}'.encode()
             case Failure(kind, exception_class, message, traceback):
                 body: dict[str, Any] = {"ok": False, "kind": str(kind), "exception_class": exception_class}
                 body |= {"message": message, "traceback": traceback} | times
@@ -105,6 +109,8 @@ class Reply:
 
 def decode_reply(body: bytes) -> Reply:
     """Read a reply; raise ProtocolError, naming what is wrong with it, for anything that is not one."""
+    if (found := _USUAL_SUCCESS.match(body)) and (reply := _usual(body, found)):
+        return reply
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -122,6 +128,19 @@ def decode_reply(body: bytes) -> Reply:
         raise ProtocolError(f"the reply has the kind {repr(kind)[:80]}, which is not one of {known}")
     texts = {name: str(message.get(name) or "") for name in ("exception_class", "message", "traceback")}
     return Reply(Failure(Kind(kind), **texts), *times)
+
+
+def _usual(body: bytes, found: re.Match[bytes]) -> Reply | None:
+    """The reply of a child of ours whose task succeeded: its return value is compact ASCII already, and only has to be
+    looked over. None for one that the long way must judge."""
+    text = body[found.end() : -1]
+    if not text.isascii() or not body.endswith(b"}"):
+        return None
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return Reply(Success(text.decode("ascii")), float(found[1]), float(found[2]))
 
 
 def split_payload(body: bytes) -> tuple[dict[str, Any], str, str]:
@@ -205,6 +224,11 @@ class FrameBuffer:
 
     max_bytes: int = MAX_FRAME_BYTES
     _data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the beginning of a message has come, and not its end."""
+        return bool(self._data)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._data += data

@@ -62,14 +62,19 @@ def run(message: dict[str, Any]) -> Success | Failure:
     """Run the task that a payload names, and say how that ended. Leaves no connection and no query log behind."""
     reset_queries()
     try:
-        backend = _backend(message["backend"])
-        try:
-            task = find_task(message["task_path"], _task_aliases(backend), message["result_id"])
-        except UnknownTask as error:
-            return _failure(Kind.UNKNOWN_TASK, error)
-        return _attempt(_running_result(message, task), type(backend))
+        return execute(message)
     finally:
         connections.close_all()
+
+
+def execute(message: dict[str, Any]) -> Success | Failure:
+    """The same, but leave the connections to the caller."""
+    backend = _backend(message["backend"])
+    try:
+        task = find_task(message["task_path"], _task_aliases(backend), message["result_id"])
+    except UnknownTask as error:
+        return _failure(Kind.UNKNOWN_TASK, error)
+    return _attempt(_running_result(message, task), type(backend))
 
 
 def _backend(alias: str) -> Any:

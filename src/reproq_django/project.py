@@ -17,6 +17,7 @@ from reproq.errors import ConfigurationError
 from reproq_django.embedded import ensure_running
 
 SETUP: Final = "reproq_django.executor:setup"
+SETUP_FOR_MANY: Final = "reproq_django.many_runs:setup"
 MODULE: Final = "reproq_django.executor"
 _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
@@ -63,7 +64,7 @@ def _read(backend: str, module: str) -> Project:
         ) from error
     migrate = f"python manage.py migrate {conf.APP} --database {database}"
     path = (_root_of(module),)
-    return Project(source, dsn, SETUP, MODULE, path, conf.queue_names(backend), migrate, faults)
+    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, conf.queue_names(backend), migrate, faults)
 
 
 def faults() -> list[Fault]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, Self
 
 from django.tasks import Task, TaskResult
@@ -89,6 +90,11 @@ def altered(task: Task, **changes: Any) -> Task:
     Names that the Task's class has no field for are left out.
     """
     copy = object.__new__(type(task))
-    for field in fields(task):
-        object.__setattr__(copy, field.name, changes.get(field.name, getattr(task, field.name)))
+    for name in _names(type(task)):
+        object.__setattr__(copy, name, changes[name] if name in changes else getattr(task, name))
     return copy
+
+
+@cache
+def _names(kind: type[Task]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))

@@ -90,10 +90,11 @@ def test_a_run_that_starts_too_late_does_not_start(
 
 
 @pytest.mark.lesson("connections-left-broken-after-a-database-restart")
+@pytest.mark.parametrize("executor", ["fork", "pool"])
 def test_a_run_after_the_server_has_dropped_every_connection_finds_a_good_one(
-    dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
+    executor: str, dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:
-    with worker(dsn, log, "--concurrency", "1"):
+    with worker(dsn, log, "--concurrency", "1", "--executor", executor):
         results = []
         for _ in range(3):
             results.append(enqueue("backend_pid"))
@@ -111,11 +112,12 @@ def test_a_run_after_the_server_has_dropped_every_connection_finds_a_good_one(
 
 
 @pytest.mark.lesson("memory-that-grows-in-debug")
+@pytest.mark.parametrize("executor", ["fork", "pool"])
 def test_queries_that_django_remembers_in_debug_end_with_their_run(
-    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+    executor: str, dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:
     results = [enqueue("queries_kept", 50) for _ in range(4)]
-    reproq(dsn, "worker", "--burst", "--concurrency", "1", PROJECT_DEBUG="1")
+    reproq(dsn, "worker", "--burst", "--concurrency", "1", "--executor", executor, PROJECT_DEBUG="1")
     for result in results:
         result.refresh()
     assert [result.return_value for result in results] == [[0, 50]] * 4

@@ -13,6 +13,19 @@ import pytest
 from tests.acceptance.workers import ROOT, TASKS, environment, reproq, statuses, wait_for, worker
 
 
+def test_a_pool_runs_many_tasks_in_few_processes_and_stores_what_each_returns(
+    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    results = [enqueue("add", number, 1) for number in range(300)]
+    failing = enqueue("fail", "on purpose")
+    reproq(dsn, "worker", "--burst", "--executor", "pool", "--concurrency", "2", "--max-runs-per-child", "50")
+    for result in (*results, failing):
+        result.refresh()
+    assert [result.return_value for result in results] == list(range(1, 301))
+    assert [result.attempts for result in results] == [1] * 300
+    assert (str(failing.status), failing.attempts) == ("FAILED", 2)
+
+
 @pytest.mark.parametrize("mode", ["shell", "spawn"])
 def test_a_cold_interpreter_runs_a_task_and_stores_what_it_returns(
     mode: str, dsn: str, enqueue: Callable[..., Any]

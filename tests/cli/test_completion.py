@@ -34,7 +34,7 @@ def script(shell: str) -> str:
         (("runs", ""), ["list", "logs", "show"]),
         (("runs", "list", "--status", "S"), ["scheduled", "successful"]),
         (("runs", "list", "--error", "bad_s"), ["bad_spec"]),
-        (("worker", "--executor", ""), ["fork", "spawn", "command", "mock"]),
+        (("worker", "--executor", ""), ["fork", "pool", "spawn", "command", "mock"]),
         (("worker", "--exe"), ["--executor", "--exec-sleep"]),
         (("completion", "z"), ["zsh"]),
         (("runs", "nothing", "--json"), []),

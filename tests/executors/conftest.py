@@ -16,6 +16,7 @@ from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
+from reproq.executors.pool import PoolExecutor
 from reproq.executors.spawn import SpawnExecutor
 from tests.executors.driver import Driver
 from tests.plugins.bare import BARE_ENVIRONMENT
@@ -31,11 +32,13 @@ class Features:
     name: str
     runs_tasks: bool = True  # mock runs none
     our_child: bool = True  # a foreign program has neither our environment nor a private descriptor for its reply
-    fresh_process: bool = True  # pool gives one process to many runs
+    fresh_process: bool = True  # pool gives one process to many runs, and what a run leaves lives on in it
+    descriptors: int = 1  # that our child holds beside the three of every process
 
 
 EXECUTORS = [
     Features("fork"),
+    Features("pool", fresh_process=False, descriptors=3),
     Features("spawn"),
     Features("command", our_child=False),
     Features("mock", our_child=False, runs_tasks=False, fresh_process=False),
@@ -67,7 +70,12 @@ def make_command(commands: Commands | None = None, **limits: Any) -> CommandExec
 
 
 def make_mock() -> MockExecutor:
-    return MockExecutor(0.02)
+    return MockExecutor(0.02, concurrency=8)
+
+
+def make_pool(setup: str = "tasks:setup", *, extra: dict[str, str] | None = None, **options: Any) -> PoolExecutor:
+    options = {"kill_grace_seconds": GRACE_SECONDS, "timeout_seconds": 60.0, "concurrency": 4} | options
+    return PoolExecutor(setup, environment=environment(**(extra or {})), **options)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,11 +86,12 @@ def _subreaper() -> None:
 def _drivers(features: Features) -> Iterator[Driver]:
     makers: dict[str, Callable[[], Executor]] = {
         "fork": make_fork,
+        "pool": make_pool,
         "spawn": make_spawn,
         "command": make_command,
         "mock": make_mock,
     }
-    driver = Driver(makers[features.name]())
+    driver = Driver(makers[features.name](), features.descriptors)
     driver.wait_ready()
     yield driver
     driver.close()

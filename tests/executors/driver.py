@@ -61,8 +61,9 @@ def payload(
 class Driver:
     """Steps an executor. `run` is the whole life of one attempt."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, descriptors: int = 1) -> None:
         self.executor = executor
+        self.descriptors = descriptors
         self.selector = selectors.DefaultSelector()
         self.ended: dict[Key, Ended] = {}
         self.notices: list[str] = []

@@ -4,6 +4,7 @@ It is imported inside the template, never by the tests.
 """
 
 import ctypes
+import decimal
 import importlib
 import json
 import locale
@@ -181,6 +182,12 @@ def sleeps(seconds: float = 600) -> str:
 def busy() -> None:
     while True:
         pass
+
+
+def sleeps_noted(file: str, seconds: float) -> str:
+    with open(file, "x"):
+        time.sleep(seconds)
+    return "slept"
 
 
 def ignores_term() -> None:
@@ -361,3 +368,33 @@ def is_killed_for_want_of_memory(counter: str) -> None:
     with open(counter, "w") as file:
         file.write("low 0\noom_kill 1\noom_group_kill 0\n")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def process_id() -> int:
+    return os.getpid()
+
+
+def says(words: str) -> None:
+    print(words, end="")
+
+
+def notes(file: str, number: int) -> int:
+    """Leaves a line each time that it is run."""
+    with open(file, "a") as lines:
+        lines.write(f"{number}\n")
+    return number
+
+
+kept: list[bytearray] = []
+
+
+def keeps(size: int) -> int:
+    kept.append(bytearray(b"x" * size))
+    return size
+
+
+def sets_the_precision() -> int:
+    """What it was before."""
+    before = decimal.getcontext().prec
+    decimal.getcontext().prec = 7
+    return before

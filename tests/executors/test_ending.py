@@ -88,10 +88,10 @@ def test_a_kill_for_want_of_memory_is_named_when_the_kernel_counted_one(
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_what_a_run_leaves_behind_ends_with_it(tasks: Driver, own_session: bool) -> None:
-    outcome = tasks.run("leaves_a_grandchild", json.dumps([own_session])).outcome
+def test_what_a_run_leaves_behind_ends_with_it(fresh: Driver, own_session: bool) -> None:
+    outcome = fresh.run("leaves_a_grandchild", json.dumps([own_session])).outcome
     assert isinstance(outcome, Success)
-    tasks.until(lambda: is_gone(int(outcome.return_json)), 3)
+    fresh.until(lambda: is_gone(int(outcome.return_json)), 3)
 
 
 def family_of(driver: Driver, folder: Path) -> tuple[Key, list[int]]:

@@ -52,6 +52,7 @@ class HandExecutor:
         self.queued: set[Key] = set()  # what a test says has no process yet
         self.is_ready = True
         self.never_ready = False
+        self.wants_ahead = 0
         self._ended: list[Ended] = []
 
     imports_once = True
@@ -67,6 +68,9 @@ class HandExecutor:
     @property
     def running(self) -> int:
         return len(self.payloads)
+
+    def ahead(self, trip_seconds: float) -> int:
+        return self.wants_ahead
 
     def submit(self, key: Key, payload: Payload) -> None:
         self.payloads[key] = payload

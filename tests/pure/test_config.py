@@ -103,7 +103,7 @@ def test_every_problem_of_every_source_stands_in_one_error() -> None:
         "reproq.toml: lease = 'soon' is not a duration such as 250ms, 1s, 5m or 2h",
         "reproq.toml: there is no setting concurency; did you mean concurrency?",
         "flags: max_attempts = 0 is outside 1 to 1000",
-        "flags: executor = 'threads' is none of fork, spawn, command, mock",
+        "flags: executor = 'threads' is none of fork, pool, spawn, command, mock",
     ]
 
 
@@ -112,7 +112,7 @@ def test_a_problem_names_the_variable_or_the_key_that_it_stands_in() -> None:
     django = Source("OPTIONS", {"max_attempts": 0}, {"max_attempts": "OPTIONS['MAX_ATTEMPTS']"})
     assert problems(django, environ) == [
         "OPTIONS['MAX_ATTEMPTS']: max_attempts = 0 is outside 1 to 1000",
-        "the environment variable EXEC_MODE: executor = 'threads' is none of fork, spawn, command, mock",
+        "the environment variable EXEC_MODE: executor = 'threads' is none of fork, pool, spawn, command, mock",
         "the environment variable REPROQ_LEASE: lease = 'soon' is not a duration such as 250ms, 1s, 5m or 2h",
     ]
     (problem,) = problems(from_environment({"REPROQ_HEARTBEAT": "20s"}))

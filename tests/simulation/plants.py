@@ -9,7 +9,8 @@ import pytest
 
 from reproq.store import statements
 from reproq.store.db import Database
-from reproq.store.requests import ClaimAnswer, ClaimRuns, Clock, FinalizeAnswer, FinalizeRuns
+from reproq.store.ends import FinalizeAnswer
+from reproq.store.requests import ClaimAnswer, ClaimRuns, Clock, FinalizeRuns
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

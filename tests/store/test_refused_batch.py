@@ -10,7 +10,8 @@ from reproq.errors import NotMigrated
 from reproq.lifecycle import Kind, Status, Verdict
 from reproq.store.claims import Finalisation
 from reproq.store.db import Database
-from reproq.store.requests import MAX_PART_BYTES, FinalizeRuns, RescueRuns, _parts
+from reproq.store.ends import MAX_PART_BYTES, parts
+from reproq.store.requests import FinalizeRuns, RescueRuns
 from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN, insert, read
 
 
@@ -128,13 +129,13 @@ def test_large_values_go_in_parts_that_keep_the_order() -> None:
     large = Verdict(Status.SUCCESSFUL, return_json="x" * (MAX_PART_BYTES // 2))
     sizes = [large, large, SUCCEED, large, SUCCEED]
     batch = tuple(Finalisation(run_id, TOKEN, verdict) for run_id, verdict in enumerate(sizes))
-    parts = _parts(batch)
-    assert [len(part) for part in parts] == [2, 2, 1] or [len(part) for part in parts] == [2, 3]
-    assert tuple(item for part in parts for item in part) == batch
+    made = parts(batch)
+    assert [len(part) for part in made] == [2, 2, 1] or [len(part) for part in made] == [2, 3]
+    assert tuple(item for part in made for item in part) == batch
 
 
 def test_a_value_over_the_bound_of_a_part_goes_alone() -> None:
     large = Verdict(Status.SUCCESSFUL, return_json="x" * (MAX_PART_BYTES + 1))
     batch = tuple(Finalisation(run_id, TOKEN, verdict) for run_id, verdict in enumerate([SUCCEED, large, SUCCEED]))
-    assert [len(part) for part in _parts(batch)] == [1, 1, 1]
-    assert _parts(()) == []
+    assert [len(part) for part in parts(batch)] == [1, 1, 1]
+    assert parts(()) == []

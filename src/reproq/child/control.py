@@ -17,12 +17,13 @@ from reproq.errors import ProtocolError
 _PACKET: Final = struct.Struct("!cIi")
 PACKET_BYTES: Final = 65536
 MAX_TEXT_BYTES: Final = 32768
+MAX_DESCRIPTORS: Final = 3
 
 
 class Verb(Enum):
     """The letters. The worker says FORK and REAP, the template the others."""
 
-    FORK = b"F"  # with the child's ends of its channel and of its output pipe
+    FORK = b"F"  # with the child's ends of its channel and of its output pipe; for many runs, with their tickets too
     REAP = b"R"
     READY = b"K"  # with warnings
     BROKEN = b"X"  # with the traceback of the setup; the template ends
@@ -69,7 +70,7 @@ def receive(control: socket.socket) -> Packet | None:
 
     Raises BlockingIOError when nothing is there, and ProtocolError.
     """
-    data, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+    data, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
     return decode(data, tuple(descriptors)) if data else None
 
 

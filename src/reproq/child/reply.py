@@ -39,7 +39,8 @@ def bad_return(message: str) -> Failure:
 def bounded(reply: Reply, max_return_bytes: int) -> Reply:
     """The reply within its bounds; in place of a value that cannot be stored, the reply that says so."""
     if isinstance(reply.outcome, Success):
-        return replace(reply, outcome=storable(reply.outcome, max_return_bytes))
+        outcome = storable(reply.outcome, max_return_bytes)
+        return reply if outcome is reply.outcome else replace(reply, outcome=outcome)
     return replace(reply, outcome=shortened(reply.outcome))
 
 

@@ -1,4 +1,5 @@
-"""The template: a process that imports the project once, forks a child for each run, and reaps it when told to.
+"""The template: a process that imports the project once, forks a child for each run (in a pool, for many), and reaps
+it when told to.
 
 It never has a thread or a database connection, and outlives no worker: when the control socket ends it kills
 whatever descends from it, also what called setsid, then itself.
@@ -20,6 +21,7 @@ from typing import Any, Final, Never
 from reproq.child import control, kernel, rehearsal
 from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
+from reproq.child.service import serve
 
 SWEEP_SECONDS: Final = 0.02
 """How soon to look again after something was killed: its own children become ours when it is dead."""
@@ -102,25 +104,24 @@ class Template:
 
     def fork(self, packet: Packet) -> None:
         """Fork a child that waits for its payload, and hand its pidfd to the worker before it can start."""
-        channel, output = packet.descriptors
         try:
             pid = os.fork()
         except OSError as error:
-            os.close(channel)
-            os.close(output)
+            for descriptor in packet.descriptors:
+                os.close(descriptor)
             control.send(self.control, Packet(Verb.REFUSED, packet.run, text=str(error)))
             return
         if pid == 0:
-            self.be_child(channel, output)
-        os.close(channel)
-        os.close(output)
+            self.be_child(*packet.descriptors)
+        for descriptor in packet.descriptors:
+            os.close(descriptor)
         self.children[packet.run] = pid
         pidfd = os.pidfd_open(pid)
         control.send(self.control, Packet(Verb.FORKED, packet.run, pid, descriptors=(pidfd,)))
         os.close(pidfd)
 
-    def be_child(self, channel: int, output: int) -> Never:
-        """In the fork: leave all that is the template's, then run one payload."""
+    def be_child(self, channel: int, output: int, tickets: int | None = None) -> Never:
+        """In the fork: leave all that is the template's, then run one payload; with tickets, as many as there are."""
         try:
             self.control.close()
             os.setsid()
@@ -128,12 +129,18 @@ class Template:
             kernel.become_subreaper()
             os.dup2(output, 1)
             os.dup2(output, 2)
-            os.close(output)
             channel = kernel.make_private(channel, self.private)
+            if tickets is None:
+                os.close(output)
+            else:
+                output = kernel.make_private(output, self.private)
+                tickets = kernel.make_private(tickets, self.private)
             kernel.prefer_as_oom_victim()
             for number, handler in self.signals:
                 set_signal(number, handler)
-            run_one(channel, self.runner, self.max_return_bytes)
+            if tickets is None:
+                run_one(channel, self.runner, self.max_return_bytes)
+            serve(channel, output, tickets, self.runner, self.max_return_bytes)
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()

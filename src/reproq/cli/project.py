@@ -37,13 +37,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a project brings: its settings, its database, what the template calls to import it, what a cold interpreter
-    runs by `-m`, and the folders to import it from; the queues that its tasks may be in (none: any), the command that
-    makes its tables, and what it finds wrong with itself."""
+    """What a project brings: its settings, its database, what the template calls to import it (for one run in each
+    child, or for many), what a cold interpreter runs by `-m`, and the folders to import it from; the queues that its
+    tasks may be in (none: any), the command that makes its tables, and what it finds wrong with itself."""
 
     source: Source
     dsn: str
     setup: str
+    setup_for_many: str = ""
     module: str = ""
     path: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from reproq.executors.environment import template_environment
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
+from reproq.executors.pool import PoolExecutor
 from reproq.executors.spawn import SpawnExecutor
 from reproq.service import serve
 from reproq.store.db import Database, opened
@@ -31,8 +32,8 @@ from reproq.store.listener import Deaf, Listener
 from reproq.store.thread import LONGEST_PAUSE_SECONDS, StoreThread
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Handler, Meter, Telemetry
-from reproq.telemetry.lines import log_event, log_to_stderr
-from reproq.telemetry.report import Report
+from reproq.telemetry.lines import log_to_stderr, unheard
+from reproq.telemetry.report import ENDS, Report
 from reproq.worker.loop import Worker
 
 PRODUCER_KNOBS = ("max_attempts", "max_payload_bytes")
@@ -70,14 +71,17 @@ def worker(
     config, project = configure(flags, settings)
     if requeue_id or requeue_hash:
         return requeue(config, requeue_id, requeue_hash)
-    log_to_stderr(verbose)
+    log = log_to_stderr(verbose)
     warn_of_queues(config, project)
     if not (wants_report or config.report_json or config.executor == "mock"):
-        return serve(build_worker(config, project, burst=burst, handlers=(log_event,)), is_all=True)
+        worker = build_worker(config, project, burst=burst, handlers=(log,), dropped=unheard())
+        return serve(worker, is_all=True)
     check_report_file(config.report_json)
     report = Report()
-    handlers, meters = (log_event, report.on_event), (report.on_measure,)
-    code = serve(build_worker(config, project, burst=burst, handlers=handlers, meters=meters), is_all=True)
+    handlers, meters = (log, report.on_event), (report.on_measure,)
+    dropped = unheard() - ENDS.keys()
+    worker = build_worker(config, project, burst=burst, handlers=handlers, meters=meters, dropped=dropped)
+    code = serve(worker, is_all=True)
     show_report(report, config.report_json)
     return code
 
@@ -106,15 +110,23 @@ def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:
 
 
 def build_worker(
-    config: Config, project: Project, *, burst: bool, handlers: tuple[Handler, ...], meters: tuple[Meter, ...] = ()
+    config: Config,
+    project: Project,
+    *,
+    burst: bool,
+    handlers: tuple[Handler, ...],
+    meters: tuple[Meter, ...] = (),
+    dropped: frozenset[str] = frozenset(),
 ) -> Worker:
-    """A worker with a store thread and an executor of its own, ready to be served."""
+    """A worker with a store thread and an executor of its own, ready to be served. No handler wants to hear of the
+    events in `dropped`."""
     row = worker_row(config)
     store = StoreThread(Database(config.dsn, row.worker_id), longest_pause_seconds(config))
     listens = config.listen != "off" and not burst
     ear = Listener(Database(config.listen_dsn or config.dsn, row.worker_id)) if listens else Deaf()
     executor = build_executor(config, project)
-    return Worker(config, row, store, executor, Telemetry(handlers, meters), ear=ear, burst=burst)
+    telemetry = Telemetry(handlers, meters, dropped)
+    return Worker(config, row, store, executor, telemetry, ear=ear, burst=burst)
 
 
 def longest_pause_seconds(config: Config) -> float:
@@ -142,7 +154,7 @@ def build_executor(config: Config, project: Project) -> Executor:
     """The executor that the configuration names."""
     if config.executor == "mock":
         click.echo("WARNING: the executor mock runs nothing; every run it claims ends SUCCESSFUL with null", err=True)
-        return MockExecutor(config.exec_sleep)
+        return MockExecutor(config.exec_sleep, concurrency_of(config))
     become_subreaper()  # before the first process is started: what a killed one leaves behind comes to us
     if config.executor == "command":
         return _command(config)
@@ -151,7 +163,13 @@ def build_executor(config: Config, project: Project) -> Executor:
             f"the executor {config.executor} needs a Django project: run this where manage.py is, or set "
             "DJANGO_SETTINGS_MODULE"
         )
-    return _spawn(config, project) if config.executor == "spawn" else _fork(config, project)
+    match config.executor:
+        case "spawn":
+            return _spawn(config, project)
+        case "pool":
+            return _pool(config, project)
+        case _:
+            return _fork(config, project)
 
 
 def _fork(config: Config, project: Project) -> Executor:
@@ -164,6 +182,21 @@ def _fork(config: Config, project: Project) -> Executor:
         output_bytes=config.output_bytes,
         max_return_bytes=config.max_return_bytes,
         forks_ahead=concurrency_of(config),
+    )
+
+
+def _pool(config: Config, project: Project) -> Executor:
+    return PoolExecutor(
+        project.setup_for_many,
+        concurrency=concurrency_of(config),
+        environment=template_environment(os.environ),
+        path=project.path,
+        timeout_seconds=config.timeout,
+        kill_grace_seconds=config.kill_grace,
+        output_bytes=config.output_bytes,
+        max_return_bytes=config.max_return_bytes,
+        max_runs=config.max_runs_per_child,
+        max_rss_bytes=config.max_rss,
     )
 
 

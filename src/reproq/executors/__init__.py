@@ -43,8 +43,12 @@ class Executor(Protocol):
     def running(self) -> int:
         """How many submitted runs have not been taken as ended."""
 
+    def ahead(self, trip_seconds: float) -> int:
+        """How many runs it wants to hold beyond those that it runs at once, so that none of its processes waits while
+        the next are claimed, which takes `trip_seconds`. 0 while runs are long: others could take them meanwhile."""
+
     def submit(self, key: Key, payload: Payload) -> None:
-        """Start one run, in a process of its own. Its end comes out of `take_ended`."""
+        """Start one run, or have it wait for a process. Its end comes out of `take_ended`."""
 
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         """Make the run end: TERM, the grace (None: the configured one), KILL. It ends with `outcome` unless its reply
@@ -52,7 +56,7 @@ class Executor(Protocol):
         the grace. Unknown keys are ignored: the run may have ended."""
 
     def withdraw(self, reason: str) -> None:
-        """Release what was submitted and has no process yet."""
+        """Release what was submitted and has not begun."""
 
     def deadline(self) -> float | None:
         """The next moment (CLOCK_MONOTONIC) at which `tick` or `take_ended` has something to do: what ended without a

@@ -3,7 +3,6 @@
 It refuses to know who starts processes: its owner hands one in, hears when that has ended, and has it reaped.
 """
 
-import signal
 import time
 from collections.abc import Callable
 from enum import Enum, auto
@@ -12,7 +11,7 @@ from selectors import EVENT_READ, BaseSelector
 from reproq.child import kernel
 from reproq.executors import Ended
 from reproq.executors.channel import Channel, Exchange
-from reproq.executors.children import Ending, Process, bad_reply, died, timed_out
+from reproq.executors.children import Ending, Process, timed_out, unanswered
 from reproq.executors.output import OutputPipe
 from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.output import Output
@@ -156,16 +155,10 @@ class Attempt:
                 return answer
         if self.stopped_with is not None:
             return self.stopped_with
-        if channel is not None and channel.fault:
-            return bad_reply(f"the child broke the protocol: {channel.fault}", output)
-        if gone:
+        if gone and not (channel is not None and channel.fault):
             return Release(gone, started=self.sent_s is not None)
-        in_reply = channel is not None and channel.in_reply
-        if not status:
-            when = "in the middle of its reply" if in_reply else "without a reply"
-            return bad_reply(f"the child exited with code 0 {when}", output)
-        out_of_memory = status == -signal.SIGKILL and kernel.oom_kills() != self.oom_kills
-        return died(status, output, in_reply=in_reply, out_of_memory=out_of_memory)
+        fault, in_reply = (channel.fault, channel.in_reply) if channel is not None else ("", False)
+        return unanswered(status, output, fault=fault, in_reply=in_reply, oom_kills=self.oom_kills)
 
     def answered(self) -> None:
         """It has replied, or broken the protocol: either way it has the grace to end, and no more."""

@@ -101,6 +101,20 @@ def died(status: int, output: Output, *, in_reply: bool = False, out_of_memory: 
     return failure_of_kind(Kind.CHILD_DIED, text)
 
 
+def unanswered(status: int | None, output: Output, *, fault: str, in_reply: bool, oom_kills: int | None) -> Failure:
+    """The failure of an attempt whose process has ended without a whole reply, or broke the protocol (`fault`).
+
+    `oom_kills`: how many processes the kernel had killed for want of memory when the attempt began.
+    """
+    if fault:
+        return bad_reply(f"the child broke the protocol: {fault}", output)
+    if not status:
+        when = "in the middle of its reply" if in_reply else "without a reply"
+        return bad_reply(f"the child exited with code 0 {when}", output)
+    out_of_memory = status == -signal.SIGKILL and kernel.oom_kills() != oom_kills
+    return died(status, output, in_reply=in_reply, out_of_memory=out_of_memory)
+
+
 def bad_reply(what: str, output: Output) -> Failure:
     """The failure of an attempt whose process broke the protocol."""
     return failure_of_kind(Kind.BAD_REPLY, f"{what}{tail_of(output)}")

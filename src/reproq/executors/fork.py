@@ -94,6 +94,9 @@ class ForkExecutor:
         self._supervisor = Supervisor(self._launch, selector, self._on_packet, self._ask_for_forks, self._on_death)
         self._supervisor.start()
 
+    def ahead(self, trip_seconds: float) -> int:
+        return 0
+
     def submit(self, key: Key, payload: Payload) -> None:
         if key in self._attempts:
             raise ValueError(f"run {key[0]} is running already under this claim token")

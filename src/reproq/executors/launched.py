@@ -92,6 +92,9 @@ class LaunchedExecutor(ABC):
         self._adopted = Adopted()
         self._guard.ensure()
 
+    def ahead(self, trip_seconds: float) -> int:
+        return 0
+
     def submit(self, key: Key, payload: Payload) -> None:
         if key in self._started:
             raise ValueError(f"run {key[0]} is running already under this claim token")

@@ -5,6 +5,7 @@ from selectors import BaseSelector
 
 from reproq.executors import Ended
 from reproq.executors.orphans import Adopted
+from reproq.executors.pace import Pace
 from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.wire import Payload
 
@@ -12,11 +13,14 @@ MOCK_RETURN = Success("null")
 
 
 class MockExecutor:
-    """Every run "sleeps" `sleep_seconds` and succeeds. See the protocol `Executor`."""
+    """Every run "sleeps" `sleep_seconds` and succeeds, `concurrency` of them at once. See the protocol `Executor`."""
 
-    def __init__(self, sleep_seconds: float) -> None:
+    def __init__(self, sleep_seconds: float, concurrency: int) -> None:
         self._sleep_seconds = sleep_seconds
-        self._started: dict[Key, float] = {}  # in the order of their ends, since all sleep equally long
+        self._concurrency = concurrency
+        self._pace = Pace(sleep_seconds)
+        self._begins: dict[Key, float] = {}  # in the order of their ends, since all sleep equally long
+        self._waiting: dict[Key, None] = {}
         self._ended: list[Ended] = []
         self._adopted = Adopted()
 
@@ -28,39 +32,58 @@ class MockExecutor:
 
     @property
     def running(self) -> int:
-        return len(self._started) + len(self._ended)
+        return len(self._begins) + len(self._waiting) + len(self._ended)
+
+    def ahead(self, trip_seconds: float) -> int:
+        return self._pace.ahead(self._concurrency, trip_seconds)
 
     def start(self, selector: BaseSelector) -> None:
         """There is nothing to wait for but deadlines."""
 
     def submit(self, key: Key, payload: Payload) -> None:
-        if key in self._started:
+        if key in self._begins or key in self._waiting:
             raise ValueError(f"run {key[0]} is running already under this claim token")
-        self._started[key] = time.monotonic()
+        self._waiting[key] = None
+        self._begin_next(time.monotonic())
 
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
-        started_s = self._started.pop(key, None)
-        if started_s is not None:
-            self._ended.append(Ended(key, outcome, started_s, time.monotonic()))
+        now = time.monotonic()
+        if key in self._waiting:
+            del self._waiting[key]
+            self._ended.append(Ended(key, outcome, None, now))
+        elif (begun_s := self._begins.pop(key, None)) is not None:
+            self._ended.append(Ended(key, outcome, begun_s, now))
+            self._begin_next(now)
 
     def withdraw(self, reason: str) -> None:
-        """Nothing waits here."""
+        for key in list(self._waiting):
+            self.stop(key, Release(reason, started=False))
 
     def deadline(self) -> float | None:
         if self._ended:
             return self._ended[0].ended_s
-        for started_s in self._started.values():
-            return started_s + self._sleep_seconds
+        for begins_s in self._begins.values():
+            return begins_s + self._sleep_seconds
         return None
 
     def tick(self) -> None:
         now = time.monotonic()
-        while self._started:
-            key, started_s = next(iter(self._started.items()))
-            if now < started_s + self._sleep_seconds:
+        while self._begins:
+            key, begun_s = next(iter(self._begins.items()))
+            over_s = begun_s + self._sleep_seconds
+            if now < over_s:
                 return
-            del self._started[key]
-            self._ended.append(Ended(key, MOCK_RETURN, started_s, now))
+            del self._begins[key]
+            self._ended.append(Ended(key, MOCK_RETURN, begun_s, over_s))
+            self._begin_next(over_s)
+
+    def _begin_next(self, moment_s: float) -> None:
+        """A waiting run begins, if there is a place: at that moment, not at the one at which we come to look."""
+        if self._waiting and len(self._begins) < self._concurrency:
+            key = next(iter(self._waiting))
+            del self._waiting[key]
+            last_s = next(reversed(self._begins.values()), moment_s)
+            self._begins[key] = max(moment_s, last_s)
 
     def take_ended(self) -> list[Ended]:
         ended, self._ended = self._ended, []
@@ -73,5 +96,6 @@ class MockExecutor:
         self._adopted.reap(frozenset())
 
     def close(self) -> None:
-        for key in list(self._started):
+        self.withdraw("the executor was closed")
+        for key in list(self._begins):
             self.stop(key, Release("the executor was closed", started=True))

@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 import psycopg
 
-from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
-from reproq.output import Output
+from reproq.lifecycle import Key
 from reproq.store import claims, queues, rescues, workers
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.db import Database, is_bad_row
+from reproq.store.ends import FinalizeAnswer, parts, store_ends
 from reproq.store.rescues import Rescued
 from reproq.store.workers import WorkerRow
 
@@ -102,15 +101,6 @@ class ClaimRuns:
 
 
 @dataclass(frozen=True, slots=True)
-class FinalizeAnswer:
-    """The claims that were ours and are stored, each with what became of its run; and those whose verdict the database
-    refused and why: a replacement is stored for such a one, unless that was refused too."""
-
-    stored: dict[Key, Status]
-    refused: dict[Key, str]
-
-
-@dataclass(frozen=True, slots=True)
 class FinalizeRuns:
     """Store the ends of claims. A batch refused for one row is halved until that row stands alone.
 
@@ -121,57 +111,9 @@ class FinalizeRuns:
 
     def run(self, database: Database, now: Clock) -> FinalizeAnswer:
         answer = FinalizeAnswer({}, {})
-        for part in _parts(self.batch):
-            _store(database, part, now, answer)
+        for part in parts(self.batch):
+            store_ends(database, part, now, answer)
         return answer
-
-
-MAX_PART_BYTES: Final = 16 * 1024 * 1024
-"""Of text in one transaction: 500 values of the largest size allowed would not fit into PostgreSQL's 1 GB message."""
-
-
-def _parts(batch: tuple[Finalisation, ...]) -> list[tuple[Finalisation, ...]]:
-    parts: list[list[Finalisation]] = [[]]
-    held = 0
-    for item in batch:
-        if parts[-1] and held + item.size > MAX_PART_BYTES:
-            parts.append([])
-            held = 0
-        parts[-1].append(item)
-        held += item.size
-    return [tuple(part) for part in parts if part]
-
-
-def _store(database: Database, batch: tuple[Finalisation, ...], now: Clock, answer: FinalizeAnswer) -> None:
-    try:
-        with database.transaction() as cursor:
-            answer.stored.update(claims.finalize(cursor, batch, time.monotonic(), now))
-    except (psycopg.Error, UnicodeEncodeError) as error:
-        if not is_bad_row(error):
-            raise
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            _store(database, batch[:middle], now, answer)
-            _store(database, batch[middle:], now, answer)
-        elif (key := batch[0].key) not in answer.refused:
-            answer.refused[key] = _reason(error)
-            _store(database, (_replaced(batch[0], answer.refused[key]),), now, answer)
-        # else the replacement was refused too: the lease brings the run back
-
-
-MAX_REASON: Final = 500
-"""Characters of the database's refusal that are kept."""
-
-
-def _reason(error: psycopg.Error | UnicodeEncodeError) -> str:
-    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return (said or str(error) or type(error).__name__)[:MAX_REASON]
-
-
-def _replaced(item: Finalisation, reason: str) -> Finalisation:
-    message = f"the attempt ended as {item.verdict.status}, but PostgreSQL refused to store it: {reason}"
-    failure = failure_of_kind(Kind.BAD_RETURN, message)
-    return replace(item, verdict=Verdict(Status.FAILED, error=failure), output=Output())
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +183,7 @@ class RescueRuns:
         with database.transaction() as cursor:
             lost = rescues.lost(cursor, self.lease_seconds, now=now)
         answer = FinalizeAnswer({}, {})
-        _store(database, tuple(one.end for one in lost), now, answer)
+        store_ends(database, tuple(one.end for one in lost), now, answer)
         keys = answer.stored.keys() - answer.refused.keys()
         return [replace(one, becomes=answer.stored[one.claim.key]) for one in lost if one.claim.key in keys]
 

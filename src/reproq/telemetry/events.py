@@ -30,10 +30,19 @@ Meter = Callable[[Measure, list[float]], None]
 
 
 class Telemetry:
-    """Hands every event to every handler, and every batch of durations to every meter."""
+    """Hands every event to every handler, and every batch of durations to every meter.
 
-    def __init__(self, handlers: Sequence[Handler] = (), meters: Sequence[Meter] = ()) -> None:
+    Nobody wants to hear of what is in `unheard`: it costs next to nothing then.
+    """
+
+    def __init__(
+        self,
+        handlers: Sequence[Handler] = (),
+        meters: Sequence[Meter] = (),
+        unheard: frozenset[str] = frozenset(),
+    ) -> None:
         self._handlers = tuple(handlers)
+        self._unheard = unheard
         self._meters = tuple(meters)
 
     @property
@@ -43,6 +52,8 @@ class Telemetry:
 
     def emit(self, name: str, **fields: Field) -> None:
         """Emit one event."""
+        if name in self._unheard:
+            return
         event = Event(name, fields)
         for handler in self._handlers:
             handler(event)

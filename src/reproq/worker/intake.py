@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from reproq.config import Config
-from reproq.lifecycle import Failure, Kind, Outcome, failure_of_kind
+from reproq.lifecycle import Failure, Kind, Outcome, Release, failure_of_kind
 from reproq.store.claims import Claimed
 from reproq.store.requests import AskWorkLeft, ClaimAnswer, ClaimRuns, ListQueues, Request
 from reproq.store.workers import WorkerRow
@@ -17,6 +17,11 @@ BURST_HORIZON_SECONDS: Final = 60.0
 JUST_AFTER_SECONDS: Final = 0.001
 """A run is due *at* its moment; asking a millisecond later finds it due."""
 EXPIRED: Final = failure_of_kind(Kind.EXPIRED, "no worker started the run before the moment by which it was to start")
+AHEAD_OF_ITS_TURN: Final = Release("claimed ahead of its turn, which a run of one attempt must not be", started=False)
+AHEAD_AGAIN_SECONDS: Final = 1.0
+"""How long nothing is claimed ahead when such a run came: it would come again at once."""
+MAX_CLAIM: Final = 500
+TRIP_WEIGHT: Final = 0.3
 MAX_UNKNOWN_PATHS: Final = 100
 OVERDUE_SECONDS: Final = 0.05
 """When what is overdue could not be promoted, another transaction holds its row, perhaps for long: do not spin."""
@@ -39,6 +44,9 @@ class Intake:
         self._work_check = Duty(next_s=float("inf"))
         self._unknown: dict[str, Failure] = {}
         self._is_stale = False  # the claim on its way may have come too early for what we have heard since
+        self._ahead_from_s = float("-inf")
+        self.trip_seconds = 0.0
+        """From asking for a claim to having its runs, of late: that long a process without work would wait."""
 
     @property
     def claiming(self) -> bool:
@@ -58,6 +66,18 @@ class Intake:
     def _names_are_coming(self) -> bool:
         """Whether a claim had better wait for the names of the queues."""
         return self._queue_list.asked_s is not None
+
+    def room(self, running: int, ahead: int, now: float) -> int:
+        """How many more runs to claim when so many run or wait to, and the executor wants so many ahead.
+
+        What is held ahead is claimed in halves: a claim costs the same for one run as for ten.
+        """
+        if now < self._ahead_from_s:
+            ahead = 0
+        room = self._row.concurrency + ahead - running
+        if running >= self._row.concurrency and 2 * room < ahead:
+            return 0
+        return max(0, min(room, MAX_CLAIM))
 
     def requests(self, now: float, room: int) -> Iterator[Request]:
         """What is due, when there is room for `room` more runs."""
@@ -81,6 +101,8 @@ class Intake:
 
     def on_claimed(self, answer: ClaimAnswer, limit: int, now: float) -> None:
         """A full batch means that there is more: claim again as soon as there is room."""
+        if answer.claimed and self._claims.asked_s is not None:
+            self.trip_seconds += TRIP_WEIGHT * (now - self._claims.asked_s - self.trip_seconds)
         self._claims.asked_s = None
         if len(answer.claimed) == limit or self._is_stale:
             self._is_stale = False
@@ -120,9 +142,20 @@ class Intake:
             case Failure(kind=Kind.UNKNOWN_TASK) as unknown if len(self._unknown) < MAX_UNKNOWN_PATHS:
                 self._unknown[task_path] = unknown
 
-    def refusal(self, claimed: Claimed) -> Failure | None:
-        """Why a claimed run is not started: it is overdue for too long, or its task is known to be unknown here."""
-        return EXPIRED if claimed.expired else self._unknown.get(claimed.payload.task_path)
+    def refusal(self, claimed: Claimed, running: int, now: float) -> Failure | Release | None:
+        """Why a claimed run is not started: it is overdue for too long, or its task is known to be unknown here, or it
+        has one attempt and would have to wait: if this worker is lost it fails, and shall have been started then."""
+        if claimed.expired:
+            return EXPIRED
+        if claimed.claim.max_attempts == 1 and running >= self._row.concurrency:
+            self._ahead_from_s = now + AHEAD_AGAIN_SECONDS
+            self.look_again(now)
+            return AHEAD_OF_ITS_TURN
+        return self._unknown.get(claimed.payload.task_path)
+
+    def look_again(self, now: float) -> None:
+        """Something was given back unbegun: claim as soon as there is room."""
+        self._claims.next_s = min(self._claims.next_s, now)
 
     def check_work_left(self, now: float) -> None:
         """Ask whether anything is left: a burst found nothing to claim."""

@@ -13,9 +13,10 @@ from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
 from reproq.config import Config
-from reproq.executors import Executor
+from reproq.executors import Ended, Executor
 from reproq.lifecycle import Key, Kind, Release, failure_of_kind
 from reproq.store.claims import Claimed, Finalisation
+from reproq.store.ends import FinalizeAnswer
 from reproq.store.listener import Deaf, Ear
 from reproq.store.requests import (
     Answer,
@@ -24,7 +25,6 @@ from reproq.store.requests import (
     ClaimAnswer,
     ClaimRuns,
     Deregister,
-    FinalizeAnswer,
     FinalizeRuns,
     ListQueues,
     Register,
@@ -36,8 +36,8 @@ from reproq.store.requests import (
 from reproq.store.thread import Store
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
+from reproq.worker.control import Control
 from reproq.worker.drain import Drain
-from reproq.worker.duty import Duty
 from reproq.worker.figures import Figures
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
@@ -46,8 +46,6 @@ from reproq.worker.tell import tell_claimed, tell_discarded, tell_output, tell_r
 from reproq.worker.wakeups import Wakeups
 
 MAX_FINALIZE_BATCH: Final = 500
-CONTROL_SECONDS: Final = 1.0
-"""How often the database is asked whether a run that is under way is to be cancelled."""
 LONGEST_WAIT_SECONDS: Final = 3600.0
 
 
@@ -82,7 +80,7 @@ class Worker:
         self._intake = Intake(config, row, draw_token)
         self._wakeups = Wakeups(ear, row, self.selector)
         self._storing: tuple[Finalisation, ...] = ()
-        self._control = Duty()
+        self._control = Control()
         self._drain = Drain(config.kill_grace)
         store.start(self.selector)
         executor.start(self.selector)
@@ -167,19 +165,17 @@ class Worker:
             moments += self._intake.moments()
         if (deadline := self._executor.deadline()) is not None:
             moments.append(deadline)
-        if self._ledger.running and self._control.asked_s is None:
-            moments.append(self._control.next_s)
+        moments += self._control.moments(self._ledger.running)
         if (drained := self._drain.moment()) is not None:
             moments.append(drained)
         return moments
 
     def _room(self) -> int:
         """How many more runs may be claimed now."""
-        if self._drain.under_way or not self._presence.registered or not self._executor.ready:
+        if self._drain.under_way or self._ledger.is_full or not self._presence.registered or not self._executor.ready:
             return 0
-        if self._ledger.is_full:
-            return 0
-        return self._row.concurrency - len(self._ledger.running)
+        ahead = self._executor.ahead(self._intake.trip_seconds)
+        return self._intake.room(len(self._ledger.running), ahead, self._monotonic())
 
     # -- what ended ---------------------------------------------------------------------------------------------------
 
@@ -188,10 +184,15 @@ class Worker:
         self._figures.ended(batch)
         for ended in batch:
             tell_output(self._telemetry, ended)
-            if self._executor.imports_once and (claimed := self._ledger.running.get(ended.key)):
-                self._intake.learn(claimed.payload.task_path, ended.outcome)
+            self._learn_from(ended)
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
+
+    def _learn_from(self, ended: Ended) -> None:
+        if self._executor.imports_once and (claimed := self._ledger.running.get(ended.key)):
+            self._intake.learn(claimed.payload.task_path, ended.outcome)
+        if isinstance(ended.outcome, Release) and not ended.outcome.started:
+            self._intake.look_again(self._monotonic())
 
     # -- answers of the store -----------------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class Worker:
                 self._presence.on_renewed(renewed, now)
                 self._on_renewed(held, renewed)
             case AskCancelled(), list() as cancelled:
-                self._control.asked_s = None
+                self._control.on_answer()
                 for key in cancelled:
                     self._cancel(key)
             case RescueRuns(), RescueAnswer() as answered:
@@ -230,19 +231,19 @@ class Worker:
 
     def _on_claimed(self, answer: ClaimAnswer, now: float) -> None:
         for claimed in answer.claimed:
-            self._start(claimed)
+            self._start(claimed, now)
         self._figures.claimed(answer, self._ledger.running)
         if self._burst and not answer.claimed and not self._ledger.unstored:
             self._intake.check_work_left(now)
 
-    def _start(self, claimed: Claimed) -> None:
-        if (refusal := self._intake.refusal(claimed)) is not None:
+    def _start(self, claimed: Claimed, now: float) -> None:
+        if (refusal := self._intake.refusal(claimed, len(self._ledger.running), now)) is not None:
             self._ledger.settle(claimed, refusal)
         elif self._drain.under_way:
             self._ledger.settle(claimed, Release("the worker is draining", started=False))
         else:
             if not self._ledger.running:
-                self._control.next_s = self._monotonic() + CONTROL_SECONDS
+                self._control.wait(now)
             self._executor.submit(self._ledger.start(claimed), claimed.payload)
             tell_claimed(self._telemetry, claimed)
 
@@ -271,14 +272,13 @@ class Worker:
 
     def _ask(self) -> None:
         now = self._monotonic()
-        for request in self._presence.requests(now, self._ledger.held, self._drain.under_way):
+        for request in self._presence.requests(now, self._ledger, self._drain.under_way):
             self._store.submit(request)
         if self._ledger.ending and not self._storing:
             self._storing = tuple(islice(self._ledger.ending.values(), MAX_FINALIZE_BATCH))
             self._store.submit(FinalizeRuns(self._storing))
-        if self._ledger.running and self._control.is_due(now):
-            self._control.ask(now, CONTROL_SECONDS)
-            self._store.submit(AskCancelled(tuple(self._ledger.running)))
+        for asked in self._control.requests(now, self._ledger.running):
+            self._store.submit(asked)
         if self._wakeups.watch_room(room := self._room(), now):
             self._intake.claim_again(now)
         for request in self._wakeups.requests():

@@ -5,12 +5,12 @@ from typing import Final
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
-from reproq.lifecycle import Key
 from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request, RescueAnswer, RescueRuns
 from reproq.store.rescues import RESCUE_LIMIT
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.duty import Duty
+from reproq.worker.ledger import Ledger
 
 SPREAD_SECONDS: Final = 1.0
 """Rescuers that wait for the same lease come within this time after its end, not all at once."""
@@ -62,14 +62,14 @@ class Presence:
         """Whether the last thing we know of the database is that it answers."""
         return self.registered and self._renewals.asked_s is None
 
-    def requests(self, now: float, held: tuple[Key, ...], draining: bool) -> Iterator[Request]:
+    def requests(self, now: float, ledger: Ledger, draining: bool) -> Iterator[Request]:
         """What is due, in the order in which it matters."""
         if not self.registered and self._registration.is_due(now):
             self._registration.asked_s = now
             yield Register(self._row, self._config.lease)
         if self._has_begun and self._renewals.is_due(now):  # also while its row is gone: the leases hang on no row
             self._renewals.ask(now, self._config.heartbeat)
-            yield RenewLeases(self._row, held=held, lease_seconds=self._config.lease, draining=draining)
+            yield RenewLeases(self._row, held=ledger.held, lease_seconds=self._config.lease, draining=draining)
         if self._may_rescue and self._rescues.is_due(now):
             in_contact_s = 0.0 if self._contact_since is None else now - self._contact_since
             if in_contact_s >= self._config.lease:

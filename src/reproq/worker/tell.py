@@ -3,7 +3,7 @@
 from reproq.executors import Ended
 from reproq.lifecycle import Status
 from reproq.store.claims import Claimed, Finalisation
-from reproq.store.requests import FinalizeAnswer
+from reproq.store.ends import FinalizeAnswer
 from reproq.store.rescues import Rescued
 from reproq.telemetry.events import Telemetry
 

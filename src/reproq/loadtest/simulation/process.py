@@ -67,6 +67,9 @@ class HandExecutor:
     def reap_adopted(self) -> None:
         """There is no process."""
 
+    def ahead(self, trip_seconds: float) -> int:
+        return 0
+
     def withdraw(self, reason: str) -> None:
         """Nothing waits here."""
 

@@ -1,0 +1,76 @@
+"""Stores the ends of claims so that no bad row holds up the others: what is refused for one of them is halved."""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+import psycopg
+
+from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
+from reproq.output import Output
+from reproq.store import claims
+from reproq.store.claims import Finalisation
+from reproq.store.db import Database, is_bad_row
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeAnswer:
+    """The claims that were ours and are stored, each with what became of its run; and those whose verdict the database
+    refused and why: a replacement is stored for such a one, unless that was refused too."""
+
+    stored: dict[Key, Status]
+    refused: dict[Key, str]
+
+
+MAX_PART_BYTES: Final = 16 * 1024 * 1024
+"""Of text in one transaction: 500 values of the largest size allowed would not fit into PostgreSQL's 1 GB message."""
+
+
+def parts(batch: tuple[Finalisation, ...]) -> list[tuple[Finalisation, ...]]:
+    """A batch in parts that one transaction each can hold."""
+    made: list[list[Finalisation]] = [[]]
+    held = 0
+    for item in batch:
+        if made[-1] and held + item.size > MAX_PART_BYTES:
+            made.append([])
+            held = 0
+        made[-1].append(item)
+        held += item.size
+    return [tuple(part) for part in made if part]
+
+
+def store_ends(
+    database: Database, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer
+) -> None:
+    """Store these ends by one transaction, and add what became of them to `answer`. One that is refused for a row is
+    halved, again and again, until that row stands alone."""
+    try:
+        with database.transaction() as cursor:
+            answer.stored.update(claims.finalize(cursor, batch, time.monotonic(), now))
+    except (psycopg.Error, UnicodeEncodeError) as error:
+        if not is_bad_row(error):
+            raise
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            store_ends(database, batch[:middle], now, answer)
+            store_ends(database, batch[middle:], now, answer)
+        elif (key := batch[0].key) not in answer.refused:
+            answer.refused[key] = _reason(error)
+            store_ends(database, (_replaced(batch[0], answer.refused[key]),), now, answer)
+        # else the replacement was refused too: the lease brings the run back
+
+
+MAX_REASON: Final = 500
+"""Characters of the database's refusal that are kept."""
+
+
+def _reason(error: psycopg.Error | UnicodeEncodeError) -> str:
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return (said or str(error) or type(error).__name__)[:MAX_REASON]
+
+
+def _replaced(item: Finalisation, reason: str) -> Finalisation:
+    message = f"the attempt ended as {item.verdict.status}, but PostgreSQL refused to store it: {reason}"
+    failure = failure_of_kind(Kind.BAD_RETURN, message)
+    return replace(item, verdict=Verdict(Status.FAILED, error=failure), output=Output())

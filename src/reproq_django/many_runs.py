@@ -1,0 +1,49 @@
+"""Runs many tasks of a Django project in one process, one after the other: what the executor `pool` is told of Django.
+
+Between two runs stands what Django itself does between two requests. It cannot undo what a task does to the process
+(globals, working folder, environment): for that there is the executor `fork`.
+"""
+
+from typing import Any
+
+from django.core.cache import caches
+from django.db import connections, reset_queries
+
+from reproq.child.run import Runner
+from reproq.lifecycle import Failure, Success
+from reproq_django import executor
+
+
+def setup() -> Runner:
+    """Import the project as every template does, and return what runs one payload of many."""
+    executor.setup()
+    return run
+
+
+def run(message: dict[str, Any]) -> Success | Failure:
+    """Run the task that a payload names, and say how that ended. Connections outlive it as CONN_MAX_AGE says."""
+    reset_queries()
+    leave_broken_connections()
+    try:
+        return executor.execute(message)
+    finally:
+        end_of_run()
+
+
+def leave_broken_connections() -> None:
+    """A connection that was kept is asked whether it still lives: the database may have been started again since."""
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()
+
+
+def end_of_run() -> None:
+    """Close what has reached its CONN_MAX_AGE (0: at once) or is broken, and what a task left in a transaction."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block:
+            connection.close()
+            del connections[connection.alias]  # Django would hold the new connection for one of the old transaction
+        else:
+            connection.close_if_unusable_or_obsolete()
+    caches.close_all()

@@ -1,0 +1,47 @@
+"""The two ways of writing a line, with and without a logger of the project's, show the same."""
+
+import logging
+import re
+
+import pytest
+
+from reproq.telemetry import lines
+from reproq.telemetry.events import Event
+
+EVENT = Event("run.succeeded", {"id": 7, "seconds": 0.25})
+LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO    run\.succeeded id=7 seconds=0\.25\n"
+
+
+@pytest.fixture
+def bare_logger(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """A logger that nobody has configured, in the place of ours."""
+    logger = logging.Logger("reproq")
+    monkeypatch.setattr(lines, "logger", logger)
+    return logger
+
+
+def test_events_are_written_as_the_logger_writes(
+    bare_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = lines.log_to_stderr()
+    write(EVENT)
+    lines.log_event(EVENT)
+    assert re.fullmatch(LINE * 2, capsys.readouterr().err)
+
+
+def test_what_is_below_the_level_is_not_written(
+    bare_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines.log_to_stderr()(Event("run.claimed", {"id": 7}))
+    assert capsys.readouterr().err == ""
+    assert "run.claimed" in lines.unheard()
+    assert "run.succeeded" not in lines.unheard()
+
+
+def test_a_logger_that_the_project_configured_is_the_one_that_writes(bare_logger: logging.Logger) -> None:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    bare_logger.addHandler(handler)
+    lines.log_to_stderr()(EVENT)
+    assert [record.getMessage() for record in records] == ["run.succeeded id=7 seconds=0.25"]
