@@ -29,6 +29,8 @@ SLUGS = {
     "each-way-to-die-has-its-own-error",
     "connections-left-broken-after-a-database-restart",
     "memory-that-grows-in-debug",
+    "scheduled-rows-at-the-head-of-the-index",
+    "limit-in-a-subquery-claims-more",
 }
 
 
