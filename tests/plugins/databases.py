@@ -67,7 +67,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         started = _started(folder)
         started.drop(conninfo.make_conninfo(started.dsn, dbname=started.template))
         if "REPROQ_TEST_DATABASE_URL" not in os.environ:
-            _own_server(folder).stop("immediate")
+            own_server(folder).stop("immediate")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -76,27 +76,39 @@ def _started(folder: Path) -> TestServer:
     return TestServer(dsn, template)
 
 
-def _own_server(folder: Path) -> "Server":
+def version() -> int:
+    """The PostgreSQL that the tests start."""
+    return int(os.environ.get("REPROQ_TEST_POSTGRES", "18"))
+
+
+def binaries() -> Path:
+    """The folder of its programs."""
+    from reproq_django.embedded.binaries import wheel_binaries
+
+    return Path("/usr/lib/postgresql/15/bin") if version() == 15 else wheel_binaries(version())
+
+
+def own_server(folder: Path) -> "Server":
+    """A server below this folder, not started."""
     from reproq_django.embedded.server import Server
 
-    version = int(os.environ.get("REPROQ_TEST_POSTGRES", "18"))
-    binaries = Path("/usr/lib/postgresql/15/bin") if version == 15 else None
-    return Server(folder / "server", binaries=binaries, version=version, settings=SERVER_SETTINGS)
+    return Server(folder / "server", binaries=binaries(), version=version(), settings=SERVER_SETTINGS)
 
 
 def _start(folder: Path) -> None:
     dsn = os.environ.get("REPROQ_TEST_DATABASE_URL")
     if not dsn:
-        own = _own_server(folder)
+        own = own_server(folder)
         own.start()
         dsn = own.conninfo("postgres")
     template = TestServer(dsn, "").create(None)
-    _migrate(template)
+    migrate(template)
     name = str(conninfo.conninfo_to_dict(template)["dbname"])
     (folder / "started").write_text(f"{dsn}\n{name}", "utf-8")
 
 
-def _migrate(dsn: str) -> None:
+def migrate(dsn: str) -> None:
+    """Make our tables there, as an installation does."""
     environment = os.environ | {"REPROQ_TEST_DSN": dsn, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     subprocess.run(
         [sys.executable, "-m", "django", "migrate", "-v0"],
