@@ -31,6 +31,8 @@ SLUGS = {
     "memory-that-grows-in-debug",
     "idle-asked-before-the-commit",
     "notify-in-every-transaction",
+    "scheduled-rows-at-the-head-of-the-index",
+    "limit-in-a-subquery-claims-more",
 }
 
 

@@ -76,13 +76,23 @@ def _started(folder: Path) -> TestServer:
     return TestServer(dsn, template)
 
 
+def version() -> int:
+    """The PostgreSQL that the tests start."""
+    return int(os.environ.get("REPROQ_TEST_POSTGRES", "18"))
+
+
+def binaries() -> Path:
+    """The folder of its programs."""
+    from reproq_django.embedded.binaries import wheel_binaries
+
+    return Path("/usr/lib/postgresql/15/bin") if version() == 15 else wheel_binaries(version())
+
+
 def own_server(folder: Path) -> "Server":
-    """A server in this folder, of the version that REPROQ_TEST_POSTGRES chooses; not started yet."""
+    """A server below this folder, not started."""
     from reproq_django.embedded.server import Server
 
-    version = int(os.environ.get("REPROQ_TEST_POSTGRES", "18"))
-    binaries = Path("/usr/lib/postgresql/15/bin") if version == 15 else None
-    return Server(folder / "server", binaries=binaries, version=version, settings=SERVER_SETTINGS)
+    return Server(folder / "server", binaries=binaries(), version=version(), settings=SERVER_SETTINGS)
 
 
 def _start(folder: Path) -> None:
@@ -91,15 +101,15 @@ def _start(folder: Path) -> None:
         own = own_server(folder)
         own.start()
         dsn = own.conninfo("postgres")
-    template = prepare(dsn)
+    template = TestServer(dsn, "").create(None)
+    migrate(template)
     name = str(conninfo.conninfo_to_dict(template)["dbname"])
     (folder / "started").write_text(f"{dsn}\n{name}", "utf-8")
 
 
-def prepare(dsn: str) -> str:
-    """Make a migrated database on a server; returns its address."""
-    address = TestServer(dsn, "").create(None)
-    environment = os.environ | {"REPROQ_TEST_DSN": address, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+def migrate(dsn: str) -> None:
+    """Make our tables there, as an installation does."""
+    environment = os.environ | {"REPROQ_TEST_DSN": dsn, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     subprocess.run(
         [sys.executable, "-m", "django", "migrate", "-v0"],
         check=True,

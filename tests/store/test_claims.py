@@ -64,7 +64,7 @@ def test_a_limit_takes_the_most_urgent_and_leaves_the_rest(cursor: Cursor) -> No
     ]
 
 
-@pytest.mark.lesson("scheduled-rows-ahead-of-due-work")
+@pytest.mark.lesson("scheduled-rows-at-the-head-of-the-index")
 def test_future_runs_of_top_priority_do_not_stand_in_the_way(cursor: Cursor) -> None:
     for _ in range(20):
         insert(cursor, Status.SCHEDULED, priority=100, due_at=NOW + timedelta(days=1))
@@ -72,7 +72,7 @@ def test_future_runs_of_top_priority_do_not_stand_in_the_way(cursor: Cursor) -> 
     assert ids(claim(cursor, limit=1)) == [due]
 
 
-@pytest.mark.lesson("limit-that-the-planner-re-evaluates")
+@pytest.mark.lesson("limit-in-a-subquery-claims-more")
 @pytest.mark.parametrize("plan", BAD_PLANS)
 def test_no_plan_claims_more_than_the_limit_nor_out_of_order(cursor: Cursor, plan: str) -> None:
     cursor.execute(
@@ -129,6 +129,57 @@ def test_a_claim_skips_runs_that_another_transaction_holds(dsn: str) -> None:
         made = [insert(second.cursor()) for _ in range(4)]
         assert ids(claim(first.cursor(), limit=2)) == made[:2]
         assert ids(claim(second.cursor(), limit=2, token=2)) == made[2:]
+
+
+def test_a_claim_over_many_queues_holds_what_it_takes_and_nothing_else(dsn: str) -> None:
+    with psycopg.connect(dsn) as first, psycopg.connect(dsn, autocommit=True) as second:
+        made = [insert(second.cursor(), queue_name=name) for _ in range(20) for name in ("a", "b", "c")]
+        assert ids(claim(first.cursor(), queues=["a", "b", "c"], limit=4)) == made[:4]
+        free = second.execute("SELECT id FROM task_runs ORDER BY id FOR UPDATE SKIP LOCKED").fetchall()
+        assert [row[0] for row in free] == made[4:]
+
+
+@pytest.mark.parametrize("held", [1, 5, 12, 50])
+def test_however_much_others_hold_a_claim_takes_the_most_urgent_of_what_is_free(dsn: str, held: int) -> None:
+    with psycopg.connect(dsn) as first, psycopg.connect(dsn, autocommit=True) as second:
+        for number in range(60):
+            insert(second.cursor(), queue_name="abc"[number * number % 3], priority=number * 7 % 5)
+        order = [row[0] for row in second.execute("SELECT id FROM task_runs ORDER BY priority DESC, due_at, id")]
+        first.execute("SELECT FROM task_runs WHERE id = ANY(%s) FOR UPDATE", [order[:held]])
+        assert ids(claim(second.cursor(), queues=["a", "b", "c"], limit=6)) == order[held : held + 6]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 100])
+def test_a_queue_that_is_far_more_urgent_than_the_others_is_emptied_first(cursor: Cursor, limit: int) -> None:
+    for number in range(120):
+        insert(cursor, queue_name="rest" + str(number % 4))
+    urgent = [insert(cursor, queue_name="urgent", priority=9) for _ in range(100)]
+    assert ids(claim(cursor, queues=["rest0", "rest1", "urgent", "rest2", "rest3"], limit=limit)) == urgent[:limit]
+
+
+def test_eight_claimers_over_three_queues_take_every_run_once(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as pg:
+        pg.execute(
+            "INSERT INTO task_runs (task_path, spec_hash, queue_name, priority)"
+            " SELECT 't', %s, 'q' || i %% 3, i %% 5 FROM generate_series(1, 3000) i",
+            [HASH],
+        )
+    taken: list[list[int]] = [[] for _ in range(8)]
+    begin = threading.Barrier(8)
+
+    def claimer(number: int) -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+            begin.wait(10)
+            while sum(map(len, taken)) < 3000:
+                taken[number] += ids(claim(cursor, queues=["q0", "q1", "q2"], limit=25, token=number, now=None))
+
+    threads = [threading.Thread(target=claimer, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    claimed = [run_id for mine in taken for run_id in mine]
+    assert len(claimed) == len(set(claimed)) == 3000
 
 
 # What a claim writes
