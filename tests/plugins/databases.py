@@ -101,10 +101,16 @@ def _start(folder: Path) -> None:
         own = own_server(folder)
         own.start()
         dsn = own.conninfo("postgres")
-    template = TestServer(dsn, "").create(None)
-    migrate(template)
+    template = prepare(dsn)
     name = str(conninfo.conninfo_to_dict(template)["dbname"])
     (folder / "started").write_text(f"{dsn}\n{name}", "utf-8")
+
+
+def prepare(dsn: str) -> str:
+    """Make a migrated database on a server; returns its address."""
+    address = TestServer(dsn, "").create(None)
+    migrate(address)
+    return address
 
 
 def migrate(dsn: str) -> None:
@@ -116,7 +122,6 @@ def migrate(dsn: str) -> None:
         env=environment,
         cwd=Path(__file__).parents[2],
     )
-    return address
 
 
 @pytest.fixture(scope="session")
