@@ -65,7 +65,7 @@ def test_all_wrong_settings_are_shown_together(dsn: str) -> None:
     )
     assert result.returncode == 2
     assert "concurrency = 'many' is not a whole number" in result.stderr
-    assert "executor = 'frok' is none of fork, spawn, command, mock" in result.stderr
+    assert "executor = 'frok' is none of fork, pool, spawn, command, mock" in result.stderr
     result = reproq(dsn, "worker", "--lease", "10s", "--heartbeat", "5s", check=False)
     assert "lease must be at least 3 x heartbeat, got lease=10s heartbeat=5s" in result.stderr
 

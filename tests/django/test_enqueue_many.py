@@ -100,7 +100,7 @@ def test_a_call_that_the_function_does_not_take_is_refused():
 
 
 def test_the_task_is_validated(settings_with_queues):
-    with pytest.raises(InvalidTask, match="is not valid for backend"):
+    with pytest.raises(InvalidTask, match="for the queue 'default'"):
         tasks.add.enqueue_many([(1,)])
 
 

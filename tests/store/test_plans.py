@@ -150,7 +150,7 @@ def act(name: str, explain: Explain) -> None:
         case "cancel_requested":
             claims.cancel_requested(cursor, [(run_id, TOKEN) for run_id in running(real, BATCH)])
         case "soonest_lease":
-            claims.soonest_lease_seconds(cursor, NOW)
+            rescues.soonest_lease_seconds(cursor, NOW)
         case "expired":
             rescues.expired(cursor, LEASE_SECONDS, now=NOW.replace(hour=13))
         case "promote":
