@@ -71,7 +71,8 @@ def noted(
 ) -> Iterator[list[int]]:
     """The signals among `numbers` that were received so far. A handler only notes its signal, so that none ever finds
     half-changed state; whoever loops looks at the list between two steps. After `bears` of them, and after the block,
-    they act as before, unless `afterwards` says otherwise."""
+    they act as before, unless `afterwards` says otherwise. What a shell ignores for us in the background (INT) ends us
+    after `bears` of them all the same: who sends it twice means it."""
     received: list[int] = []
     before: dict[signal.Signals, Any] = {}
 
@@ -79,6 +80,9 @@ def noted(
         received.append(number)
         if len(received) == bears:
             restore()
+            for each, handler in before.items():
+                if handler == signal.SIG_IGN:
+                    signal.signal(each, signal.SIG_DFL)
 
     def restore() -> None:
         for number, handler in before.items():

@@ -1,5 +1,6 @@
 """`reproq loadgen` through the real door, and the runs that it makes up."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -130,12 +131,17 @@ def test_a_signal_ends_it_between_two_batches_and_it_says_how_many_are_written(
     assert f"{written:,} runs are written in " in output
 
 
-def test_a_second_signal_ends_one_whose_database_does_not_answer(dsn: str, pg: psycopg.Connection) -> None:
-    """The batch that hangs is rolled back whole."""
+@pytest.mark.parametrize("background", [False, True])
+def test_a_second_signal_ends_one_whose_database_does_not_answer(
+    dsn: str, pg: psycopg.Connection, background: bool
+) -> None:
+    """The batch that hangs is rolled back whole. In the background of a shell, INT comes ignored."""
     waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with psycopg.connect(dsn) as holder:
         holder.execute("LOCK TABLE task_runs IN EXCLUSIVE MODE")
-        command = [sys.executable, "-m", "reproq", "loadgen"]
+        ignoring = "trap '' INT; " if background else ""
+        shell = f"{ignoring}exec {shlex.quote(sys.executable)} -m reproq loadgen"
+        command = ["/bin/sh", "-c", shell]
         process = subprocess.Popen(command, env=environment(dsn), cwd=ROOT, stderr=subprocess.DEVNULL)
         wait_for("the batch to hang", lambda: pg.execute(waits).fetchone() == (1,))
         process.send_signal(signal.SIGINT)
