@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 
 from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
-from reproq.output import Output
+from reproq.output import NOTHING
 from reproq.store import claims
 from reproq.store.claims import Finalisation
 from reproq.store.db import Database, is_bad_row
@@ -73,4 +73,4 @@ def _reason(error: psycopg.Error | UnicodeEncodeError) -> str:
 def _replaced(item: Finalisation, reason: str) -> Finalisation:
     message = f"the attempt ended as {item.verdict.status}, but PostgreSQL refused to store it: {reason}"
     failure = failure_of_kind(Kind.BAD_RETURN, message)
-    return replace(item, verdict=Verdict(Status.FAILED, error=failure), output=Output())
+    return replace(item, verdict=Verdict(Status.FAILED, error=failure), output=NOTHING)

@@ -16,7 +16,7 @@ import psycopg
 from reproq.errors import ReproqError
 from reproq.store.db import Database, address, is_outage
 from reproq.store.server import listen_works
-from reproq.store.wakeup import Wakeup
+from reproq.store.wakeup import Wakeup, take_all
 
 CHANNEL: Final = "reproq_wake"
 PROOF_SECONDS: Final = 5.0
@@ -84,10 +84,10 @@ class Listener:
         self._thread.start()
 
     def take_heard(self) -> list[str]:
-        return _take_all(self._heard)
+        return take_all(self._heard)
 
     def take_notices(self) -> list[str]:
-        return _take_all(self._notices)
+        return take_all(self._notices)
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """End the thread; one that is connecting just now ends with the process."""
@@ -163,12 +163,3 @@ class Listener:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _take_all(source: "queue.SimpleQueue[str]") -> list[str]:
-    items = []
-    try:
-        while True:
-            items.append(source.get_nowait())
-    except queue.Empty:
-        return items

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from selectors import BaseSelector
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import psycopg
 
 from reproq.store.db import Database, address, is_outage
 from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
-from reproq.store.wakeup import Wakeup
+from reproq.store.wakeup import Wakeup, take_all
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
@@ -109,11 +109,11 @@ class StoreThread:
 
     def take_answers(self) -> list[Answer]:
         """The answers since the last call, in order."""
-        return _take_all(self._answers)
+        return take_all(self._answers)
 
     def take_notices(self) -> list[str]:
         """Sentences for the log: the database was lost, it is back."""
-        return _take_all(self._notices)
+        return take_all(self._notices)
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Answer what is queued unless the database is away, then end the thread."""
@@ -164,12 +164,3 @@ class StoreThread:
     def _notice(self, text: str) -> None:
         self._notices.put(text)
         self._wakeup.wake()
-
-
-def _take_all(source: "queue.SimpleQueue[Any]") -> list[Any]:
-    items = []
-    try:
-        while True:
-            items.append(source.get_nowait())
-    except queue.Empty:
-        return items

@@ -1,8 +1,19 @@
-"""How a thread of the store ends the wait of the loop: a socket in the loop's selector."""
+"""How a thread of the store reaches the loop: by queues, and by a socket in its selector that ends its wait."""
 
+import queue
 import socket
 from contextlib import suppress
 from selectors import EVENT_READ, BaseSelector
+
+
+def take_all[T](source: "queue.SimpleQueue[T]") -> list[T]:
+    """What lies in a queue at this moment, in order."""
+    items: list[T] = []
+    try:
+        while True:
+            items.append(source.get_nowait())
+    except queue.Empty:
+        return items
 
 
 class Wakeup:
@@ -21,7 +32,7 @@ class Wakeup:
 
     def wake(self) -> None:
         """End the loop's wait. A full socket holds wake-ups that it has not read yet; a closed one needs none."""
-        with suppress(BlockingIOError, OSError):
+        with suppress(OSError):
             self._write.send(b"\0")
 
     def close(self) -> None:

@@ -1,11 +1,14 @@
 """`reproq enqueue PATH`: enqueue a task of the project, as its code would, and wait for it if asked to."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from reproq.cli import FAILED
 from reproq.cli.project import configure, seconds_of
 from reproq.cli.runs import parse_run_id
 from reproq.cli.show import as_json_text, when
@@ -20,8 +23,6 @@ from reproq_django.project import choose_settings
 
 if TYPE_CHECKING:
     from django.tasks import Task, TaskResult
-
-FAILED: Final = 1
 
 
 @click.command()
@@ -67,14 +68,22 @@ def enqueue(
     return FAILED if run.status in (Status.FAILED, Status.CANCELLED) else 0
 
 
-def _enqueued(task: "Task", args: list[Any], kwargs: dict[str, Any]) -> "TaskResult":
+@contextmanager
+def _refusals_in_one_line() -> Iterator[None]:
+    """What Django and the backend refuse is wrong usage here, and no traceback."""
     from django.core.exceptions import ImproperlyConfigured
     from django.tasks.exceptions import InvalidTask
 
     try:
-        return task.enqueue(*args, **kwargs)
+        yield
     except (InvalidTask, ImproperlyConfigured) as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _enqueued(task: "Task", args: list[Any], kwargs: dict[str, Any]) -> "TaskResult":
+    try:
+        with _refusals_in_one_line():
+            return task.enqueue(*args, **kwargs)
     except TypeError as error:  # the arguments are not those of the task
         raise click.UsageError(str(error)) from error
 
@@ -101,8 +110,6 @@ def _task(
     expires_in: str | None,
 ) -> "Task":
     from django.conf import settings
-    from django.core.exceptions import ImproperlyConfigured
-    from django.tasks.exceptions import InvalidTask
 
     from reproq_django import conf
     from reproq_django.resolve import find_task
@@ -123,7 +130,7 @@ def _task(
             f"the task {path} belongs to TASKS[{alias!r}], whose backend is not Reproq's; set its BACKEND to "
             f"{conf.BACKEND!r}, or give --backend"
         )
-    try:
+    with _refusals_in_one_line():
         return task.using(
             backend=backend,
             queue_name=queue_name,
@@ -131,8 +138,6 @@ def _task(
             run_after=run_after,
             expires_in=None if expires_in is None else seconds_of("--expires-in", expires_in),
         )
-    except (InvalidTask, ImproperlyConfigured) as error:
-        raise ConfigurationError(str(error)) from error
 
 
 def _moment(text: str) -> Any:
