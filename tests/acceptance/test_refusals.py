@@ -49,7 +49,7 @@ def other_dsn(server: TestServer) -> Iterator[str]:
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("UPDATE reproq_meta SET installation = gen_random_uuid()")
     yield address
-    server.drop(address)
+    server.leave(address)
 
 
 def test_two_different_databases_are_refused_and_both_named(dsn: str, other_dsn: str) -> None:

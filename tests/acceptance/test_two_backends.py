@@ -20,7 +20,7 @@ def reports_dsn(server: TestServer) -> Iterator[str]:
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("UPDATE reproq_meta SET installation = gen_random_uuid()")
     yield address
-    server.drop(address)
+    server.leave(address)
 
 
 def test_a_burst_of_one_backend_leaves_the_other_database_alone(

@@ -76,7 +76,7 @@ def second(db: str, server: Any) -> Iterator[str]:
     name = conninfo.conninfo_to_dict(address)["dbname"]
     with alias_of("second", dict(connections["default"].settings_dict) | {"NAME": name}) as alias:
         yield alias
-    server.drop(address)
+    server.leave(address)
 
 
 def backend_on(database: str) -> dict[str, Any]:

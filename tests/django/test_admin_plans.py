@@ -63,7 +63,7 @@ def loaded(request, server):
         if request.param == "analysed":
             one.execute("ANALYZE task_runs")
     yield dsn
-    server.drop(dsn)
+    server.leave(dsn)
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ def test_a_database_of_another_encoding_is_found(server: TestServer) -> None:
         with psycopg.connect(dsn) as connection:
             rows = connection.execute(named("database_is_utf8").statement).fetchall()
     finally:
-        server.drop(dsn)
+        server.leave(dsn)
     assert rows == [("reproq_test_latin", "the encoding is LATIN1")]
 
 

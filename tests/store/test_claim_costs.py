@@ -87,7 +87,7 @@ def pg(server: TestServer) -> Iterator[psycopg.Connection]:
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=5) as connection:
         connection.execute("ALTER TABLE task_runs SET (autovacuum_enabled = off)")
         yield connection
-    server.drop(dsn)
+    server.leave(dsn)
 
 
 def pages(pg: psycopg.Connection, loads: list[Load], mode: str) -> int:

@@ -66,7 +66,7 @@ def loaded(request: pytest.FixtureRequest, server: TestServer) -> Iterator[psyco
         if request.param == "analysed":
             connection.execute("ANALYZE task_runs")
         yield connection
-    server.drop(dsn)
+    server.leave(dsn)
 
 
 class Plans(Explain):

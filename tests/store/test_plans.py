@@ -69,7 +69,7 @@ def loaded(request: pytest.FixtureRequest, server: TestServer) -> Iterator[psyco
         if request.param == "analysed under load":
             connection.execute("VACUUM ANALYZE task_runs")
         yield connection
-    server.drop(dsn)
+    server.leave(dsn)
 
 
 def load(connection: psycopg.Connection, **sizes: Any) -> None:
