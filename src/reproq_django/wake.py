@@ -23,6 +23,7 @@ class Wake:
         self.alias = alias
         self.queue_names = queue_names
         self.woken = woken
+        self.__qualname__ = f"{__name__}.Wake"  # Django 6.0 logs a hook that failed by it, and asks no further
 
     def __call__(self) -> None:
         if names := self.queue_names - self.woken:

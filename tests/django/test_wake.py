@@ -133,7 +133,8 @@ def test_a_wake_up_that_fails_is_logged_and_fails_no_enqueue(pg, caplog):
     with transaction.atomic():
         tasks.add.enqueue(1)
     assert pg.execute("SELECT count(*) FROM task_runs").fetchone() == (2,)
-    assert len([record for record in caplog.records if "on_commit" in record.getMessage()]) == 2
+    lines = [record.getMessage() for record in caplog.records if "on_commit" in record.getMessage()]
+    assert [line.split()[:3] for line in lines] == [["Error", "calling", "reproq_django.wake.Wake"]] * 2
 
 
 def test_a_transaction_that_django_does_not_manage_is_left_to_polling(heard, count_runs):
