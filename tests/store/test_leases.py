@@ -7,11 +7,22 @@ import pytest
 from psycopg import Cursor
 
 from reproq.lifecycle import Kind, Status
-from reproq.store import claims, rescues
+from reproq.store import claims, insight, rescues
 from tests.store.rows import LEASE_SECONDS, NOW, RETRY, SUCCEED, TOKEN, claim, finalize, insert, read
 
 LATER = NOW + timedelta(seconds=31)
 """After the lease of a run that `insert` made RUNNING."""
+MUCH_LATER = LATER + timedelta(minutes=1)
+
+
+# Heartbeats
+
+
+def test_a_worker_seen_after_a_look_began_was_seen_no_seconds_before_it(cursor: Cursor) -> None:
+    cursor.execute("INSERT INTO reproq_workers (worker_id, last_seen_at) VALUES ('w-1', %s)", [LATER])
+    unseen = {moment: insight.list_workers(cursor, moment)[0].unseen_seconds for moment in (NOW, LATER, MUCH_LATER)}
+    assert unseen == {NOW: 0, LATER: 0, MUCH_LATER: 60}
+    assert f"{unseen[NOW]:.0f}" == "0"
 
 
 # Renewal
