@@ -11,6 +11,7 @@ from reproq.errors import InvalidArguments
 from reproq.spec import MAX_PAYLOAD_BYTES, Spec, make_spec
 
 INTEGER_BOUND: Final = 10**MAX_DIGITS
+_SEQUENCES: Final = frozenset({tuple, list})
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
@@ -26,13 +27,18 @@ def spec_of(task_path: str, args: Any, kwargs: Any, max_payload_bytes: int = MAX
 
 def normalised(value: Any, name: str) -> Any:
     """The value as Django normalises it. Raises InvalidArguments; `name` is where the path begins."""
-    if type(value) in (tuple, list) and _PLAIN.issuperset(map(type, value)):
+    if is_flat(value):
         return list(value)  # as it would come out, without a look at each
     try:
         return normalize_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         refuse(value, name)
         raise InvalidArguments(f"{name} cannot be written as JSON: {error}", name) from error
+
+
+def is_flat(value: Any) -> bool:
+    """Whether `list(value)` is what the stored text of these positional arguments reads as."""
+    return type(value) in _SEQUENCES and _PLAIN.issuperset(map(type, value))
 
 
 def refuse(value: Any, path: str, holders: tuple[int, ...] = ()) -> None:

@@ -5,34 +5,33 @@ what is wrong, and `enqueue` refuses. It reads and writes the alias of OPTIONS["
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
-from django.db import connections, transaction
-from django.db.utils import ProgrammingError
+from django.db import transaction
 from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued
 
-from reproq.errors import NotMigrated
 from reproq.store import results as stored_results
 from reproq.store import runs
 from reproq.store.runs import Enqueued, NewRun
 from reproq_django import results
 from reproq_django.arguments import spec_of
 from reproq_django.checks import check_backend
+from reproq_django.cursors import commits_alone, opened
+from reproq_django.prepared import Prepared, PreparedTasks
 from reproq_django.resolve import find_task
 from reproq_django.settled import Settled, settle
-from reproq_django.task_options import TaskOptions, effective
+from reproq_django.task_class import altered
+from reproq_django.task_options import effective, stated
 from reproq_django.validation import TaskRules
-from reproq_django.wake import wake_after_commit, worth_waking_for
+from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
-NOT_MIGRATED: Final = {"42P01", "42703", "42883"}  # no such table, column, function
 BATCH: Final = 2_000
 """Runs in one INSERT: more would save nothing, and hold all their texts once more."""
 
@@ -66,14 +65,16 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         Raises InvalidTask, reproq.errors.InvalidArguments (with the path of the fault; a TypeError too where the
         function does not take the arguments) and ImproperlyConfigured, all before anything is sent to the database.
         """
-        self.validate_task(task)
-        run = self._new_run(task, effective(task, self.settled.defaults), args, kwargs)
+        prepared = self._prepared.of(task)
+        run = self._new_run(prepared, args, kwargs)
         self.validate_call(task, args, kwargs)
-        with self._cursor() as cursor:
-            answer = runs.enqueue(cursor, run)
-        if worth_waking_for(answer):
-            wake_after_commit(self.settled.database, (run.queue_name,))
-        result = results.of_enqueued(task, run, answer, self.settled.defaults)
+        database = self.settled.database
+        with opened(database) as cursor:
+            within = HORIZON_SECONDS if commits_alone(database) else None
+            answer = runs.enqueue(cursor, run, wake_within_seconds=within)
+        if not answer.has_asked and worth_waking_for(answer):
+            wake_after_commit(database, (run.queue_name,))
+        result = results.of_enqueued(prepared, run, answer, args)
         task_enqueued.send(type(self), task_result=result)
         return result
 
@@ -83,38 +84,45 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         A call is `(task, args, kwargs)`. The results are in the order of the calls, and the signals are sent in it.
         Raises what `enqueue` raises, for the first call that is refused, before anything is sent to the database.
         """
-        planned = self._plan(calls)
+        database = self.settled.database
+        planned = [self._planned(*call) for call in calls]
         answers: list[Enqueued] = []
-        with self._cursor() as cursor, transaction.atomic(using=self.settled.database):
+        with opened(database) as cursor, transaction.atomic(using=database):
             for start in range(0, len(planned), BATCH):
-                answers += runs.enqueue_many(cursor, [run for _, run in planned[start : start + BATCH]])
-        if names := {run.queue_name for (_, run), one in zip(planned, answers, strict=True) if worth_waking_for(one)}:
-            wake_after_commit(self.settled.database, names)
-        enqueued = results.of_many(planned, answers, self.settled.defaults)
+                answers += runs.enqueue_many(cursor, [one.run for one in planned[start : start + BATCH]])
+        if names := {one.run.queue_name for one, has in zip(planned, answers, strict=True) if worth_waking_for(has)}:
+            wake_after_commit(database, names)
+        enqueued = results.of_many(planned, answers)
         for result in enqueued:
             task_enqueued.send(type(self), task_result=result)
         return enqueued
 
-    def _plan(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[tuple[Task, NewRun]]:
-        """The run of each call, beside its Task; what a Task alone decides is worked out once."""
-        known: dict[int, TaskOptions] = {}
-        planned: list[tuple[Task, NewRun]] = []  # it keeps the Tasks, and so their ids, alive
-        for task, args, kwargs in calls:
-            if (applied := known.get(id(task))) is None:
-                self.validate_task(task)
-                applied = known[id(task)] = effective(task, self.settled.defaults)
-            planned.append((task, self._new_run(task, applied, args, kwargs)))
-            self.validate_call(task, args, kwargs)
-        return planned
+    @cached_property
+    def _prepared(self) -> PreparedTasks:
+        return PreparedTasks(self._prepare)
 
-    def _new_run(self, task: Task, applied: TaskOptions, args: Any, kwargs: Any) -> NewRun:
+    def _prepare(self, task: Task) -> Prepared:
+        self.validate_task(task)
+        applied = effective(task, self.settled.defaults)
+        said = stated(applied, task.func, self.settled.defaults)
+        stored = altered(task, backend=self.alias, priority=int(task.priority), run_after=None, **said)
+        return Prepared(task, task.module_path, applied, stored)
+
+    def _planned(self, task: Task, args: Any, kwargs: Any) -> results.Planned:
+        prepared = self._prepared.of(task)
+        run = self._new_run(prepared, args, kwargs)
+        self.validate_call(task, args, kwargs)
+        return results.Planned(prepared, run, args)
+
+    def _new_run(self, prepared: Prepared, args: Any, kwargs: Any) -> NewRun:
+        task, applied = prepared.task, prepared.applied
         delay = task.run_after if isinstance(task.run_after, timedelta) else None
         return NewRun(
-            spec=spec_of(task.module_path, args, kwargs, self.settled.max_payload_bytes),
+            spec=spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes),
             nonce=secrets.randbits(64) - (1 << 63),
             backend=self.alias,
             queue_name=task.queue_name,
-            priority=int(task.priority),
+            priority=prepared.as_stored.priority,
             run_after=None if delay is not None else task.run_after,
             delay_seconds=None if delay is None else delay.total_seconds(),
             max_attempts=applied.max_attempts,
@@ -132,23 +140,9 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         key = stored_results.parse_result_id(result_id)
         row = None
         if key is not None:
-            with self._cursor() as cursor:
+            with opened(self.settled.database) as cursor:
                 row = stored_results.get_run(cursor, *key, self.alias)
         if row is None:
             raise TaskResultDoesNotExist(result_id)
         task = find_task(row.task_path, self.settled.task_aliases, result_id)
         return results.of_stored(row, task, self.alias, self.settled.defaults)
-
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        alias = self.settled.database
-        try:
-            with connections[alias].cursor() as cursor:
-                yield cursor
-        except ProgrammingError as error:
-            if getattr(error.__cause__, "sqlstate", None) not in NOT_MIGRATED:
-                raise
-            raise NotMigrated(
-                f"the database alias {alias!r} lacks what this version of Reproq needs ({error}); "
-                f"run: python manage.py migrate reproq_django --database {alias}"
-            ) from error

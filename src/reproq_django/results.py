@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from reproq.lifecycle import EXCEPTION_CLASSES, Kind, Status
 from reproq.spec import Spec
 from reproq.store.results import StoredRun
 from reproq.store.runs import Enqueued, NewRun, result_id
+from reproq_django.arguments import is_flat
+from reproq_django.prepared import Prepared
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, stated
 
@@ -26,6 +29,8 @@ STATUSES: Final = {
 }
 """Django's word for each of ours."""
 
+put: Final = object.__setattr__  # Django's classes are frozen
+
 CANCELLED: Final = {
     "kind": Kind.CANCELLED.value,
     "exception_class": EXCEPTION_CLASSES[Kind.CANCELLED],
@@ -33,55 +38,55 @@ CANCELLED: Final = {
 }
 
 
-def of_enqueued(task: Task, run: NewRun, answer: Enqueued, defaults: TaskOptions) -> TaskResult:
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A run that is to be inserted, its Task, and the positional arguments as they were given."""
+
+    prepared: Prepared
+    run: NewRun
+    args: Any
+
+
+def of_enqueued(prepared: Prepared, run: NewRun, answer: Enqueued, args: Any) -> TaskResult:
     """The result of a run that was just inserted."""
-    return _result(_as_enqueued(task, run, answer, defaults), run, answer)
+    stored = prepared.as_stored
+    if answer.run_after is not None:
+        stored = altered(stored, run_after=answer.run_after)
+    return _fresh(stored, run, answer, args)
 
 
-def of_many(
-    planned: Sequence[tuple[Task, NewRun]], answers: Sequence[Enqueued], defaults: TaskOptions
-) -> list[TaskResult]:
+def of_many(planned: Sequence[Planned], answers: Sequence[Enqueued]) -> list[TaskResult]:
     """The results of runs that were just inserted; those of one Task and moment share their Task."""
-    known: dict[tuple[int, datetime | None], Task] = {}
+    known: dict[tuple[int, datetime], Task] = {}
     made = []
-    for (task, run), answer in zip(planned, answers, strict=True):
-        key = id(task), answer.run_after
-        if (stored := known.get(key)) is None:
-            stored = known[key] = _as_enqueued(task, run, answer, defaults)
-        made.append(_result(stored, run, answer))
+    for one, answer in zip(planned, answers, strict=True):
+        stored = one.prepared.as_stored
+        if (moment := answer.run_after) is not None:
+            key = id(stored), moment
+            if key not in known:
+                known[key] = altered(stored, run_after=moment)
+            stored = known[key]
+        made.append(_fresh(stored, one.run, answer, one.args))
     return made
 
 
-def _as_enqueued(task: Task, run: NewRun, answer: Enqueued, defaults: TaskOptions) -> Task:
-    applied = TaskOptions(run.max_attempts, run.backoff_seconds, run.timeout_seconds, run.expires_in_seconds)
-    return altered(
-        task,
-        backend=run.backend,
-        priority=run.priority,
-        run_after=answer.run_after,
-        **stated(applied, task.func, defaults),
-    )
-
-
-def _result(stored: Task, run: NewRun, answer: Enqueued) -> TaskResult:
-    return TaskResult(
-        task=stored,
-        id=result_id(answer.run_id, run.nonce),
-        status=TaskResultStatus.READY,
-        enqueued_at=answer.enqueued_at,
-        started_at=None,
-        finished_at=None,
-        last_attempted_at=None,
-        backend=run.backend,
-        errors=[],
-        worker_ids=[],
-        args=_parsed(run.spec.args_json),
-        kwargs=_parsed(run.spec.kwargs_json),
-    )
-
-
-def _parsed(text: str) -> Any:
-    return {} if text == "{}" else json.loads(text)
+def _fresh(stored: Task, run: NewRun, answer: Enqueued, args: Any) -> TaskResult:
+    """A TaskResult without its `__post_init__`, which would normalise what is the reading of a stored text."""
+    result = object.__new__(TaskResult)
+    put(result, "task", stored)
+    put(result, "id", result_id(answer.run_id, run.nonce))
+    put(result, "status", TaskResultStatus.READY)
+    put(result, "enqueued_at", answer.enqueued_at)
+    put(result, "started_at", None)
+    put(result, "finished_at", None)
+    put(result, "last_attempted_at", None)
+    put(result, "args", list(args) if is_flat(args) else json.loads(run.spec.args_json))
+    put(result, "kwargs", {} if run.spec.kwargs_json == "{}" else json.loads(run.spec.kwargs_json))
+    put(result, "backend", run.backend)
+    put(result, "errors", [])
+    put(result, "worker_ids", [])
+    put(result, "_return_value", None)
+    return result
 
 
 def arguments(spec: Spec) -> dict[str, Any]:

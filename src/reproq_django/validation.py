@@ -44,12 +44,12 @@ class TaskRules:
 
     def validate_call(self, task: Task, args: Any, kwargs: Any) -> None:
         """Raise WrongArguments, naming task and signature, for a call that could only fail, attempt for attempt."""
+        fewest, most = _positional(task.func)
+        if not kwargs and fewest <= task.takes_context + len(args) <= most:
+            return
         if (signature := _signature(task.func)) is None:
             return
         context = [None] if task.takes_context else []
-        fewest, most = _positional(task.func)
-        if not kwargs and fewest <= len(context) + len(args) <= most:
-            return
         try:
             signature.bind(*context, *args, **kwargs)
         except TypeError as error:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
 from django.tasks.exceptions import InvalidTask
 from django.tasks.signals import task_enqueued
@@ -17,17 +17,17 @@ from django.test.utils import CaptureQueriesContext
 from reproq.errors import InvalidArguments, NotMigrated
 from reproq_django.backend import ReproqBackend
 from tests.django import tasks
-from tests.django.conftest import OURS, captured
+from tests.django.conftest import OURS, alias_of, backend_on, captured
 
 pytestmark = pytest.mark.usefixtures("db")
 
 
 @pytest.mark.parametrize("name", ["echo", "add_async"])
-def test_it_takes_one_insert_and_one_look_for_idle_workers_and_returns_a_ready_result(name):
+def test_in_autocommit_it_takes_one_statement_and_returns_a_ready_result(name):
     task = getattr(tasks, name)
     with CaptureQueriesContext(connection) as queries:
         result = task.enqueue(1, right=3)
-    assert [query["sql"].split()[:2] for query in queries] == [["INSERT", "INTO"], ["SELECT", "reproq_wake(name,"]]
+    assert [query["sql"].split()[:2] for query in queries] == [["CALL", "reproq_insert_run("]]
     assert type(result) is TaskResult
     assert (result.status, result.task, result.backend) == (TaskResultStatus.READY, task, "default")
     assert (result.args, result.kwargs, result.attempts) == ([1], {"right": 3}, 0)
@@ -35,6 +35,47 @@ def test_it_takes_one_insert_and_one_look_for_idle_workers_and_returns_a_ready_r
     assert (result.started_at, result.last_attempted_at, result.finished_at) == (None, None, None)
     with pytest.raises(ValueError, match="Task has not finished yet"):
         _ = result.return_value
+
+
+def test_in_a_transaction_each_takes_one_statement_and_one_more_looks_for_idle_workers():
+    with CaptureQueriesContext(connection) as queries, transaction.atomic():
+        tasks.add.enqueue(1)
+        tasks.add.enqueue(2)
+    sent = [query["sql"].split()[:2] for query in queries if query["sql"] not in ("BEGIN", "COMMIT")]
+    assert sent == [["CALL", "reproq_insert_run("]] * 2 + [["SELECT", "reproq_wake(name,"]]
+
+
+def test_a_transaction_that_was_begun_behind_djangos_back_decides_too(count_runs):
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        tasks.add.enqueue(1)
+        cursor.execute("ROLLBACK")
+    assert count_runs() == 0
+
+
+def test_the_statement_has_one_text_whatever_the_arguments_are(pg):
+    tasks.echo.enqueue("a text that would tell two statements apart")
+    pid = connection.connection.info.backend_pid
+    (query,) = pg.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone()
+    assert query.startswith("CALL reproq_insert_run(")
+    assert "$1" in query
+    assert "tell two statements apart" not in query
+
+
+@pytest.mark.parametrize(
+    ("options", "prepared"), [({}, 0), ({"server_side_binding": True}, 0), ({"prepare_threshold": 1}, 1)]
+)
+def test_it_is_prepared_only_where_the_project_has_asked_for_that(options, prepared):
+    settings = dict(connection.settings_dict)
+    with (
+        alias_of("own", settings | {"OPTIONS": settings["OPTIONS"] | options}),
+        override_settings(TASKS={"default": backend_on("own")}),
+    ):
+        for number in range(4):
+            tasks.add.enqueue(number)
+        with connections["own"].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'CALL%'")
+            assert cursor.fetchone() == (prepared,)
 
 
 def test_the_signal_is_djangos_and_its_sender_is_the_backends_class():

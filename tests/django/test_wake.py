@@ -1,5 +1,7 @@
 """Producers wake idle workers at their commit: once a transaction and queue, never after a rollback."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import psycopg
@@ -49,6 +51,46 @@ def test_a_worker_that_falls_idle_while_the_transaction_is_open_is_woken(pg, hea
         tasks.add.enqueue(1)
         pg.execute("UPDATE reproq_workers SET idle_queues = '{default}'")
         assert heard() == []
+    assert heard() == ["default"]
+
+
+@pytest.fixture
+def held_commits(pg):
+    """Commits of new runs wait until the lock 7 is released; what comes out of this waits for the first of them."""
+    pg.execute(
+        """
+        CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER held AFTER INSERT ON task_runs DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION wait_for_the_test();
+        SELECT pg_advisory_lock(7)
+        """
+    )
+
+    def until_one_waits():
+        deadline = time.monotonic() + 20
+        while not pg.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall():
+            assert time.monotonic() < deadline, "no commit came"
+
+    return until_one_waits
+
+
+@pytest.mark.lesson("idle-asked-before-the-commit")
+def test_in_autocommit_a_worker_that_falls_idle_during_the_commit_is_woken(pg, heard, held_commits):
+    pg.execute("UPDATE reproq_workers SET idle_queues = '{}'")
+
+    def produce():
+        try:
+            return tasks.add.enqueue(1)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as producer:
+        enqueued = producer.submit(produce)
+        held_commits()
+        pg.execute("UPDATE reproq_workers SET idle_queues = '{default}'")
+        pg.execute("SELECT pg_advisory_unlock(7)")
+        assert enqueued.result(timeout=20).id
     assert heard() == ["default"]
 
 
@@ -127,7 +169,7 @@ def test_a_scheduled_run_is_told_unless_a_poll_comes_first_in_any_case(heard):
     assert heard() == []
 
 
-def test_a_wake_up_that_fails_is_logged_and_fails_no_enqueue(pg, caplog):
+def test_a_wake_up_that_fails_is_logged_and_fails_no_enqueue(pg, waiting, caplog):
     pg.execute("DROP FUNCTION reproq_wake")
     tasks.add.enqueue(1)
     with transaction.atomic():

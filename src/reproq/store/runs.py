@@ -36,11 +36,13 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What the database answered: its id, its clock, and when the run falls due if the caller set that."""
+    """What the database answered: its id, its clock, when the run falls due if the caller set that, and whether it has
+    asked, after its commit, who waits for the run."""
 
     run_id: int
     enqueued_at: datetime
     run_after: datetime | None
+    has_asked: bool = False
 
 
 def result_id(run_id: int, nonce: int) -> str:
@@ -48,8 +50,14 @@ def result_id(run_id: int, nonce: int) -> str:
     return f"{run_id}-{nonce & 0xFFFF_FFFF_FFFF_FFFF:016x}"
 
 
-def enqueue(cursor: Cursor, run: NewRun, now: datetime | None = None) -> Enqueued:
-    """Insert one run in the caller's transaction."""
+def enqueue(
+    cursor: Cursor, run: NewRun, now: datetime | None = None, *, wake_within_seconds: float | None = None
+) -> Enqueued:
+    """Insert one run in the caller's transaction.
+
+    With `wake_within_seconds` there must be none: the database commits the run, then wakes the workers that wait for
+    its queue, if it falls due within that time. Where that fails, the answer says that nobody was asked.
+    """
     row = fetch_one(
         cursor,
         "enqueue",
@@ -68,10 +76,11 @@ def enqueue(cursor: Cursor, run: NewRun, now: datetime | None = None) -> Enqueue
             "backoff_seconds": None if run.backoff_seconds is None else list(run.backoff_seconds),
             "timeout_seconds": run.timeout_seconds,
             "expires_in_seconds": run.expires_in_seconds,
+            "wake_within_seconds": wake_within_seconds,
             "now": now,
         },
     )
-    assert row is not None, "INSERT … RETURNING gives a row or raises"  # noqa: S101
+    assert row is not None, "a CALL with OUT parameters gives a row or raises"  # noqa: S101
     return Enqueued(*row)
 
 

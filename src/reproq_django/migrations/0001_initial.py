@@ -281,6 +281,7 @@ class Migration(migrations.Migration):
         schema.Install("payload_bound", undo="DROP FUNCTION reproq_within_bounds(json, json)"),
         schema.Install("enqueue", undo="DROP FUNCTION reproq_enqueue"),
         schema.Install("wake", undo="DROP FUNCTION reproq_wake"),
+        schema.Install("insert_run", undo="DROP PROCEDURE reproq_insert_run"),
         schema.Install("meta", undo="DROP TABLE reproq_meta"),
         schema.InstallLast("comments", undo="SELECT 1"),
     ]
