@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
-from django.db import transaction
 from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import TaskResultDoesNotExist
@@ -19,9 +18,10 @@ from django.tasks.signals import task_enqueued
 
 from reproq.store import results as stored_results
 from reproq.store import runs
-from reproq.store.runs import Enqueued, NewRun
+from reproq.store.runs import NewRun
 from reproq_django import results
 from reproq_django.arguments import spec_of
+from reproq_django.bulk import Bulk
 from reproq_django.checks import check_backend
 from reproq_django.cursors import commits_alone, opened
 from reproq_django.prepared import Prepared, PreparedTasks
@@ -32,8 +32,8 @@ from reproq_django.task_options import effective, stated
 from reproq_django.validation import TaskRules
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
-BATCH: Final = 2_000
-"""Runs in one INSERT: more would save nothing, and hold all their texts once more."""
+BATCH: Final = 500
+"""Runs in one INSERT: their texts fit into a socket's buffer most often, so that the database begins at once."""
 
 
 class ReproqBackend(TaskRules, BaseTaskBackend):
@@ -79,23 +79,22 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         return result
 
     def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
-        """Insert many runs, thousands by one statement, in the caller's own transaction: all of them or none.
+        """Insert many runs, hundreds by one statement, in the caller's own transaction: all of them or none.
 
         A call is `(task, args, kwargs)`. The results are in the order of the calls, and the signals are sent in it.
-        Raises what `enqueue` raises, for the first call that is refused, before anything is sent to the database.
+        Raises what `enqueue` raises, for the first call that is refused, and leaves the transaction as it was; nothing
+        has been sent then, unless there are more than `BATCH` calls.
         """
-        database = self.settled.database
-        planned = [self._planned(*call) for call in calls]
-        answers: list[Enqueued] = []
-        with opened(database) as cursor, transaction.atomic(using=database):
-            for start in range(0, len(planned), BATCH):
-                answers += runs.enqueue_many(cursor, [one.run for one in planned[start : start + BATCH]])
-        if names := {one.run.queue_name for one, has in zip(planned, answers, strict=True) if worth_waking_for(has)}:
-            wake_after_commit(database, names)
-        enqueued = results.of_many(planned, answers)
-        for result in enqueued:
+        given = list(calls)  # what makes them may need the connection itself
+        starts = range(0, len(given), BATCH)
+        planned = ([self._planned(*call) for call in given[start : start + BATCH]] for start in starts)
+        bulk = Bulk(self.settled.database)
+        bulk.insert(planned if len(starts) > 1 else list(planned))  # of one batch, a refusal sends nothing
+        if bulk.queue_names:
+            wake_after_commit(self.settled.database, bulk.queue_names)
+        for result in bulk.enqueued:
             task_enqueued.send(type(self), task_result=result)
-        return enqueued
+        return bulk.enqueued
 
     @cached_property
     def _prepared(self) -> PreparedTasks:

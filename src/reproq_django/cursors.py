@@ -6,12 +6,12 @@ between.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 from django.db import connections
 from django.db.utils import ProgrammingError
-from psycopg import ClientCursor, Cursor
+from psycopg import ClientCursor, Cursor, Pipeline
 from psycopg.pq import TransactionStatus
 
 from reproq.errors import NotMigrated
@@ -45,6 +45,13 @@ def _beside_the_text(connection: Any) -> Any:
         return connection.cursor()
     finally:
         session.cursor_factory = chosen
+
+
+def pipeline(alias: str) -> AbstractContextManager[Any]:
+    """Within it, statements are sent before the ones ahead of them are answered, where libpq knows how to."""
+    connection = connections[alias]
+    connection.ensure_connection()
+    return connection.connection.pipeline() if Pipeline.is_supported() else nullcontext()
 
 
 def commits_alone(alias: str) -> bool:

@@ -11,7 +11,7 @@ from django.tasks.signals import task_enqueued
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from reproq.errors import InvalidArguments
+from reproq.errors import InvalidArguments, NotMigrated
 from reproq_django import backend as backend_module
 from reproq_django.backend import ReproqBackend
 from tests.django import tasks
@@ -54,10 +54,42 @@ def test_each_result_is_signalled_in_order():
     assert received == [(ReproqBackend, result) for result in results]
 
 
-def test_it_takes_one_insert_for_thousands_of_runs():
+def test_it_takes_one_insert_for_hundreds_of_runs(count_runs):
     with CaptureQueriesContext(connection) as queries:
-        tasks.add.enqueue_many((number,) for number in range(1500))
-    assert len([query for query in queries if "INSERT" in query["sql"]]) == 1
+        results = tasks.add.enqueue_many((number,) for number in range(1501))
+    assert len([query for query in queries if "INSERT" in query["sql"]]) == 4
+    assert [result.args for result in results] == [[number] for number in range(1501)]
+    assert len({result.id for result in results}) == count_runs() == 1501
+
+
+def test_what_makes_the_calls_may_ask_the_same_database(count_runs, monkeypatch):
+    monkeypatch.setattr(backend_module, "BATCH", 2)
+
+    def asked():
+        for number in range(5):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT %s", [number])
+                yield cursor.fetchone()
+
+    assert [result.args for result in tasks.add.enqueue_many(asked())] == [[number] for number in range(5)]
+    assert count_runs() == 5
+
+
+def test_a_call_refused_when_others_have_been_sent_takes_them_along(count_runs, monkeypatch):
+    monkeypatch.setattr(backend_module, "BATCH", 2)
+    with transaction.atomic():
+        with captured(task_enqueued) as received, pytest.raises(InvalidArguments, match=r"args\[0\]"):
+            tasks.echo.enqueue_many([(1,), (2,), (3,), (4,), ({1, 2},)])
+        assert received == []
+        tasks.echo.enqueue(1)
+    assert count_runs() == 1
+
+
+def test_a_database_that_is_not_migrated_says_which_command_to_run(pg, monkeypatch):
+    monkeypatch.setattr(backend_module, "BATCH", 2)
+    pg.execute("DROP TABLE task_runs CASCADE")
+    with pytest.raises(NotMigrated, match="migrate reproq_django"):
+        tasks.add.enqueue_many((number,) for number in range(10))
 
 
 def test_what_is_rolled_back_was_never_enqueued(count_runs):

@@ -11,7 +11,7 @@ from typing import Final
 from reproq.errors import RunNotFound
 from reproq.spec import Spec
 from reproq.store.arrays import numbers, texts
-from reproq.store.statements import Cursor, fetch_all, fetch_one
+from reproq.store.statements import Cursor, execute, fetch_all, fetch_one
 
 MAX_RUN_ID: Final = (1 << 63) - 1
 
@@ -89,6 +89,12 @@ def enqueue_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None =
 
     All texts travel in one message of at most 1 GB: give some thousands at a time.
     """
+    send_many(cursor, batch, now)
+    return answers_to_many(cursor)
+
+
+def send_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None = None) -> None:
+    """The first half of `enqueue_many`. In a pipeline it does not wait for the database."""
     backoffs = (None if run.backoff_seconds is None else numbers(run.backoff_seconds) for run in batch)
     params = {
         "nonces": numbers(run.nonce for run in batch),
@@ -107,8 +113,13 @@ def enqueue_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None =
         "timeouts_seconds": numbers(run.timeout_seconds for run in batch),
         "now": now,
     }
-    rows = fetch_all(cursor, "enqueue_many", params)
-    return [Enqueued(*row) for row in sorted(rows)]  # RETURNING promises no order; the ids have been drawn in ours
+    execute(cursor, "enqueue_many", params)
+
+
+def answers_to_many(cursor: Cursor) -> list[Enqueued]:
+    """The second half: the answers to what this cursor sent."""
+    rows = sorted(cursor.fetchall())  # RETURNING promises no order; the ids have been drawn in ours
+    return [Enqueued(*row) for row in rows]
 
 
 def wake(cursor: Cursor, queue_names: Iterable[str], now: datetime | None = None) -> None:
