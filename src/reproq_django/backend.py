@@ -5,7 +5,8 @@ what is wrong, and `enqueue` refuses. It reads and writes the alias of OPTIONS["
 """
 
 import secrets
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -26,6 +27,7 @@ from reproq_django.checks import check_backend
 from reproq_django.cursors import commits_alone, opened
 from reproq_django.prepared import Prepared, PreparedTasks
 from reproq_django.resolve import find_task
+from reproq_django.results import Planned
 from reproq_django.settled import Settled, settle
 from reproq_django.task_class import altered
 from reproq_django.task_options import effective, stated
@@ -66,7 +68,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         function does not take the arguments) and ImproperlyConfigured, all before anything is sent to the database.
         """
         prepared = self._prepared.of(task)
-        run = self._new_run(prepared, args, kwargs)
+        run = self._new_run(prepared, args, kwargs, *nonces(1))
         self.validate_call(task, args, kwargs)
         database = self.settled.database
         with opened(database) as cursor:
@@ -87,7 +89,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         """
         given = list(calls)  # what makes them may need the connection itself
         starts = range(0, len(given), BATCH)
-        planned = ([self._planned(*call) for call in given[start : start + BATCH]] for start in starts)
+        planned = (self._planned(given[start : start + BATCH]) for start in starts)
         bulk = Bulk(self.settled.database)
         bulk.insert(planned if len(starts) > 1 else list(planned))  # of one batch, a refusal sends nothing
         if bulk.queue_names:
@@ -107,18 +109,20 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         stored = altered(task, backend=self.alias, priority=int(task.priority), run_after=None, **said)
         return Prepared(task, task.module_path, applied, stored)
 
-    def _planned(self, task: Task, args: Any, kwargs: Any) -> results.Planned:
-        prepared = self._prepared.of(task)
-        run = self._new_run(prepared, args, kwargs)
-        self.validate_call(task, args, kwargs)
-        return results.Planned(prepared, run, args)
+    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> list[Planned]:
+        planned = []
+        for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
+            prepared = self._prepared.of(task)
+            planned.append(Planned(prepared, self._new_run(prepared, args, kwargs, nonce), args))
+            self.validate_call(task, args, kwargs)
+        return planned
 
-    def _new_run(self, prepared: Prepared, args: Any, kwargs: Any) -> NewRun:
+    def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:
         task, applied = prepared.task, prepared.applied
         delay = task.run_after if isinstance(task.run_after, timedelta) else None
         return NewRun(
             spec=spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes),
-            nonce=secrets.randbits(64) - (1 << 63),
+            nonce=nonce,
             backend=self.alias,
             queue_name=task.queue_name,
             priority=prepared.as_stored.priority,
@@ -145,3 +149,8 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
             raise TaskResultDoesNotExist(result_id)
         task = find_task(row.task_path, self.settled.task_aliases, result_id)
         return results.of_stored(row, task, self.alias, self.settled.defaults)
+
+
+def nonces(count: int) -> array[int]:
+    """So many numbers that nobody can guess, at once: to ask the system for each would cost more than a hash does."""
+    return array("q", secrets.token_bytes(8 * count))
