@@ -4,7 +4,7 @@
 #   PYTHON=/path/to/python3   the interpreter           default: the best one found
 #   DJANGO=6.0|6.1            the lock                  default: 6.1
 #   POSTGRES=18|16|15         the server of the tests   default: 18 (18 and 16 come as a wheel, 15 is Debian's)
-#   ARGS="-k retries"         handed on to pytest, to `reproq demo`, to ruff check, mypy, mkdocs or uv
+#   ARGS="-k retries"         handed on to pytest, to `reproq demo`, to `reproq bench`, to ruff check, mypy, mkdocs or uv
 
 DJANGO ?= 6.1
 export PYTHON DJANGO
@@ -12,10 +12,11 @@ export PYTHON DJANGO
 # Nothing here may touch the database of another project whose settings happen to be in the environment.
 unexport LOCK DATABASE_URL DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test lint types docs lock clean
+.PHONY: help demo bench test lint types docs lock clean
 
 help:
 	@echo "make demo    run the demonstration on an embedded PostgreSQL (or on REPROQ_DEMO_DATABASE_URL)"
+	@echo "make bench   measure what Reproq costs, on an embedded PostgreSQL of its own; ARGS=\"drain --times 1\""
 	@echo "make test    run the tests; ARGS=\"-k words\", DJANGO=6.0, POSTGRES=16, PYTHON=/path/to/python3"
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   mypy --strict on the engine"
@@ -25,6 +26,10 @@ help:
 
 demo:
 	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && exec "$$venv/bin/reproq" demo $(ARGS)
+
+# On a quiet machine everything takes most of an hour; ARGS="drain --executor mock" a few minutes.
+bench:
+	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && exec "$$venv/bin/python" scripts/bench $(ARGS)
 
 # A checkout that belongs to someone else is read only: Hypothesis then keeps what it learns in a folder of this user's.
 test:

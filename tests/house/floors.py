@@ -51,12 +51,14 @@ IMPURE_MODULES = {
 IMPURE_CALLS = {"now", "today", "utcnow", "read_text", "read_bytes", "write_text", "write_bytes"}
 
 # Rule 3. SQL files lie here and nowhere else. Statements in Python: only where the DDL lies, beside the migrations, and
-# in the embedded server, which asks a server's catalog before anything of ours is in it.
+# in the embedded server, which asks a server's catalog before anything of ours is in it, and in the frozen ceiling.
 SQL_FOLDERS = (
-    *("reproq/store/sql", "reproq/loadtest/invariants", "reproq/loadtest/simulation/sql"),
+    *("reproq/store/sql", "reproq/loadtest/invariants", "reproq/loadtest/simulation/sql", "reproq/loadtest/bench/sql"),
     *("reproq_django/sql", "reproq_django/migrations"),
 )
-SQL_IN_PYTHON = ("reproq_django.migrations", "reproq_django.sql", "reproq_django.embedded")
+# The frozen ceiling is a program without Reproq on purpose: what it shares with the store could be moved by the store.
+CEILING = "reproq.loadtest.bench.ceiling"
+SQL_IN_PYTHON = ("reproq_django.migrations", "reproq_django.sql", "reproq_django.embedded", CEILING)
 SQL_SHOUTED = re.compile(
     r"\bSELECT\b.*\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.+\bSET\b|\bDELETE FROM\b|\bCREATE (UNLOGGED |TEMP\w* )?TABLE\b",
     re.DOTALL,
@@ -81,10 +83,10 @@ HANDLES_SIGNALS = {
 READS_ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv"}
 LOGS = {"logging", "syslog"}
 # (names, who may use them besides, what to say). `reproq.child` is a process of its own: it forks, and sets the signals
-# that it inherited back.
+# that it inherited back. A bench starts whole workers, as a person at a shell does, in one module.
 ONLY: tuple[tuple[set[str], tuple[str, ...], str], ...] = (
-    (CONNECTS, ("reproq.store.db",), "only store/db.py connects"),
-    (STARTS_PROCESSES, ("reproq.executors",), "only executors/ starts processes"),
+    (CONNECTS, ("reproq.store.db", CEILING), "only store/db.py connects"),
+    (STARTS_PROCESSES, ("reproq.executors", "reproq.loadtest.bench.processes"), "only executors/ starts processes"),
     (HANDLES_SIGNALS, ("reproq.service", "reproq.child"), "only service.py handles signals"),
     (READS_ENVIRONMENT, ("reproq.cli", "reproq.loadtest"), "only front desks read the environment; pass a value down"),
     (LOGS, ("reproq.telemetry",), "only telemetry logs; emit an event"),

@@ -1,4 +1,4 @@
-"""The task of latency.py: it says when its first line ran, on the clock that all processes of a machine share."""
+"""The task of `reproq bench latency`: when its first line ran, by the clock that a machine's processes share."""
 
 import time
 

@@ -3,8 +3,9 @@
 A minimal table with its pkey and the claim index, two plain connections, the statement shapes of the contracts in
 batches of 500, claims asynchronous, finalises synchronous. Changing it moves every ratio that was ever published.
 
-Run: python benchmarks/ceiling.py DSN RUNS; prints {"runs_per_second": ...} as JSON. Its table lives in a schema of its
-own, `reproq_ceiling`, which is dropped at the end, also when it is interrupted.
+Run: python -m reproq.loadtest.bench.ceiling DSN RUNS; prints {"runs_per_second": ...} as JSON. Its table lives in a
+schema of its own, `reproq_ceiling`, which is dropped at the end, also when it is interrupted. It shares nothing with
+the store, which could move it: hence its own connections and its own SQL.
 """
 
 import json

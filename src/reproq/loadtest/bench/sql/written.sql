@@ -1,0 +1,7 @@
+-- The columns of these runs as a plain INSERT or COPY writes them, in another queue.
+SELECT
+    nonce, backend, task_path, args::text, kwargs::text, spec_hash, %(queue)s::text, enqueued_at, due_at, status,
+    max_attempts
+FROM task_runs
+WHERE id = ANY(%(ids)s::bigint[])
+ORDER BY id
