@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched, islice
-from pathlib import Path
 from statistics import mean
 from typing import Any, Final
 
@@ -17,12 +16,11 @@ import psycopg
 
 from reproq.loadtest.bench import watch
 from reproq.loadtest.bench.ceiling import measure as measure_ceiling
+from reproq.loadtest.bench.costs import Meter
 from reproq.loadtest.bench.figures import Costs, Figure, Goal, Of, Taking, at_least, at_most
 from reproq.loadtest.bench.place import BenchFailed, Place, ask
-from reproq.loadtest.bench.processes import LOOK_SECONDS, WorkerProcess, index_entries, program_of, workers
-from reproq.loadtest.bench.watch import LocalServer, local_server
+from reproq.loadtest.bench.processes import LOOK_SECONDS, WorkerProcess, workers
 from reproq.loadtest.made_up import Shape, made_up
-from reproq.store.db import opened
 from reproq.store.runs import enqueue_many, wake
 
 NO_OP: Final = "reproq_django.noop.do_nothing"
@@ -66,25 +64,21 @@ def usual_cases(runs: int | None) -> list[Case]:
 
 
 @dataclass(frozen=True, slots=True)
-class Drained:
-    """One drain: its taking, and what else was seen."""
+class Seen:
+    """What was seen while a queue was emptied: deadlocks, and the memory of the largest worker early and at the end."""
 
-    taking: Taking
-    least_share: float
     deadlocks: int
     early_mib: float
     last_mib: float
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
-    """What the server has counted at a moment of its own clock."""
+class Drained:
+    """One drain: its taking, the smallest share that a worker had of it, and what else was seen."""
 
-    moment_s: float
-    commits: int
-    deadlocks: int
-    wal_bytes: int
-    wal_place: str
+    taking: Taking
+    least_share: float
+    seen: Seen
 
 
 def measure(place: Place, cases: Sequence[Case]) -> list[Figure]:
@@ -106,7 +100,7 @@ def _figures(case: Case, drained: Sequence[Drained]) -> Iterator[Figure]:
     takings = tuple(one.taking for one in drained)
     goals = GOALS.get((case.executor, case.workers, case.payload), ())
     yield Figure(measure="drain", name=case.name, unit="runs/s", takings=takings, beside="ceiling", goals=goals)
-    memory = tuple(Taking(one.last_mib, one.early_mib) for one in drained)
+    memory = tuple(Taking(one.seen.last_mib, one.seen.early_mib) for one in drained)
     kept = (at_most(MOST_RSS_MIB),)
     name = f"{case.name}: memory of a worker at the end"
     yield Figure(measure="drain", name=name, unit="MiB", takings=memory, beside="after a tenth of the runs", goals=kept)
@@ -114,7 +108,7 @@ def _figures(case: Case, drained: Sequence[Drained]) -> Iterator[Figure]:
         shares = tuple(Taking(100 * one.least_share, 100 / case.workers) for one in drained)
         name, fair = f"{case.name}: least share of a worker", "an equal share"
         yield Figure(measure="drain", name=name, unit="%", takings=shares, beside=fair, goals=(at_least(15),))
-        deadlocks = tuple(Taking(float(one.deadlocks)) for one in drained)
+        deadlocks = tuple(Taking(float(one.seen.deadlocks)) for one in drained)
         yield Figure(measure="drain", name=f"{case.name}: deadlocks", unit="", takings=deadlocks, goals=(at_most(0),))
 
 
@@ -140,14 +134,14 @@ def drain(place: Place, case: Case) -> Drained:
     reference = max(FEWEST_OF_A_CEILING, min(case.runs, MOST_OF_A_CEILING))
     try:
         first_bar = ceiling(place, reference)
-        rate, costs, watched = _emptied(place, case)
+        rate, costs, seen = _emptied(place, case)
         shares = _ends(place, case)
         place.verify()
         bars = [first_bar, ceiling(place, reference)]
     finally:
         place.clear()
     shared = min(shares.values()) / case.runs if len(shares) >= case.workers else 0.0
-    return Drained(Taking(rate, mean(bars), costs), shared, watched.deadlocks, watched.early_mib, watched.last_mib)
+    return Drained(Taking(rate, mean(bars), costs), shared, seen)
 
 
 def ceiling(place: Place, runs: int) -> float:
@@ -164,43 +158,18 @@ def ceiling(place: Place, runs: int) -> float:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    deadlocks: int
-    early_mib: float
-    last_mib: float
-
-
-def _emptied(place: Place, case: Case) -> tuple[float, Costs, _Watched]:
+def _emptied(place: Place, case: Case) -> tuple[float, Costs, Seen]:
     """Runs a second, what 1,000 of them cost, and what was seen meanwhile."""
-    ((backend_pid, _),) = ask(place.database, "server")
-    server = local_server(backend_pid)
     with workers(place, case.workers, case.executor, CONCURRENCY[case.executor], place.queue) as started:
         last_id = _fill(place, case)
-        pids = [worker.pid for worker in started]
-        used, server_used = watch.used_by(pids), server.used_seconds() if server else None
-        before = counters(place)
+        meter = Meter(place, [worker.pid for worker in started])
         with place.database.transaction() as cursor:
             wake(cursor, [place.queue])
         ended_s, asked, early_mib = _wait_for_the_last(place, case, started, last_id)
-        used, last_mib = watch.used_by(pids) - used, max(map(watch.resident_mib, pids))
-        server_seconds = None if server is None or server_used is None else server.used_seconds() - server_used
-    after = counters(place)
-    thousands = case.runs / 1000
-    entries = _entries(place, server, before, after)
-    costs = Costs(
-        commits=(after.commits - before.commits - asked) / thousands,
-        wal_bytes=(after.wal_bytes - before.wal_bytes) / thousands,
-        index_entries=None if entries is None else entries / thousands,
-        worker_cpu_seconds=used.own / thousands,
-        children_cpu_seconds=used.below / thousands,
-        server_cpu_seconds=None if server_seconds is None else server_seconds / thousands,
-    )
-    return (
-        case.runs / (ended_s - before.moment_s),
-        costs,
-        _Watched(after.deadlocks - before.deadlocks, early_mib, last_mib),
-    )
+        meter.stop()
+        last_mib = max(watch.resident_mib(worker.pid) for worker in started)
+    costs, deadlocks = meter.read(case.runs, asked)
+    return case.runs / (ended_s - meter.began_s), costs, Seen(deadlocks, early_mib, last_mib)
 
 
 def _fill(place: Place, case: Case) -> int:
@@ -226,7 +195,7 @@ def _wait_for_the_last(
     First a run after a tenth of them and the last one are asked for by their keys, which costs the server next to
     nothing; then the whole queue.
     """
-    early_mib, asked = 0.0, 2  # the first counters, and the wake-up
+    early_mib, asked = 0.0, 1  # the wake-up
     deadline = time.monotonic() + LONGEST_SECONDS
     for run_id in (last_id - case.runs * 9 // 10, last_id):
         asked += 1
@@ -249,23 +218,6 @@ def _go_on(place: Place, started: Sequence[WorkerProcess], deadline: float) -> N
         worker.check()
     if time.monotonic() > deadline:
         raise BenchFailed(f"the runs have not ended after {LONGEST_SECONDS:g} s: {_ends_in_words(place)}")
-
-
-def counters(place: Place) -> Counters:
-    """Over a connection of its own, with ours closed: a session has handed in all that it counted when it has ended."""
-    place.database.close()
-    with opened(place.config.dsn, "reproq bench counters") as database:
-        return Counters(*ask(database, "counters")[0])
-
-
-def _entries(place: Place, server: LocalServer | None, before: Counters, after: Counters) -> int | None:
-    """Entries that indexes were given; None where the log cannot be read from here."""
-    program = program_of("pg_waldump", server.folder) if server else None
-    try:
-        ((data_folder,),) = ask(place.database, "data_folder")
-    except psycopg.errors.InsufficientPrivilege:
-        return None
-    return index_entries(program, Path(data_folder), before.wal_place, after.wal_place) if program else None
 
 
 def _ends(place: Place, case: Case) -> Counter[str]:
