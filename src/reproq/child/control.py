@@ -16,6 +16,8 @@ from reproq.errors import ProtocolError
 
 _PACKET: Final = struct.Struct("!cIi")
 PACKET_BYTES: Final = 65536
+ORDER_BYTES: Final = _PACKET.size
+"""What a template has to expect: FORK and REAP hold no text."""
 MAX_TEXT_BYTES: Final = 32768
 MAX_DESCRIPTORS: Final = 3
 
@@ -30,6 +32,14 @@ class Verb(Enum):
     FORKED = b"f"  # number = pid, with the pidfd
     REFUSED = b"n"  # with the reason: the system would not fork
     REAPED = b"r"  # number = the wait status
+
+
+_VERBS: Final = {verb.value: verb for verb in Verb}
+_DESCRIPTOR: Final = struct.Struct("i")
+_DESCRIPTORS_ROOM: Final = socket.CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR.size)
+_SOL_SOCKET: Final = int(socket.SOL_SOCKET)
+_SCM_RIGHTS: Final = int(socket.SCM_RIGHTS)
+_CLOEXEC: Final = int(socket.MSG_CMSG_CLOEXEC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +61,42 @@ def decode(data: bytes, descriptors: tuple[int, ...] = ()) -> Packet:
     """Read one packet; raise ProtocolError for anything else."""
     try:
         letter, run, value = _PACKET.unpack_from(data)
-        verb = Verb(letter)
-    except (struct.error, ValueError):
+        verb = _VERBS[letter]
+    except (struct.error, KeyError):
         raise ProtocolError(f"not a control packet: {data[:40]!r}") from None
     return Packet(verb, run, value, data[_PACKET.size :].decode("utf-8", "replace"), descriptors)
+
+
+# `socket.send_fds` and `recv_fds` would import a module at each call. In a template, what Python touches between two
+# forks is a page that is copied once more.
 
 
 def send(control: socket.socket, packet: Packet) -> None:
     """Say one thing, whole or (BlockingIOError) not at all."""
     if packet.descriptors:
-        socket.send_fds(control, [packet.encode()], list(packet.descriptors))
+        rights = b"".join(map(_DESCRIPTOR.pack, packet.descriptors))
+        control.sendmsg([packet.encode()], [(_SOL_SOCKET, _SCM_RIGHTS, rights)])
     else:
         control.send(packet.encode())
 
 
-def receive(control: socket.socket) -> Packet | None:
+def receive(control: socket.socket, longest_bytes: int = PACKET_BYTES) -> Packet | None:
     """The next packet, its descriptors closed on exec; None when the other end is gone.
 
     Raises BlockingIOError when nothing is there, and ProtocolError.
     """
-    data, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-    return decode(data, tuple(descriptors)) if data else None
+    data, ancillary, _, _ = control.recvmsg(longest_bytes, _DESCRIPTORS_ROOM, _CLOEXEC)
+    if not data:
+        return None
+    return decode(data, _descriptors_in(ancillary) if ancillary else ())
+
+
+def _descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
+    found: list[int] = []
+    for level, kind, rights in ancillary:
+        if level == _SOL_SOCKET and kind == _SCM_RIGHTS:
+            found += [number for (number,) in _DESCRIPTOR.iter_unpack(rights)]
+    return tuple(found)
 
 
 def warnings_text(warnings: list[str]) -> str:

@@ -40,6 +40,7 @@ class Template:
         self.private = kernel.private_descriptor()
         self.signals: list[tuple[int, Any]] = []
         self.runner: Runner
+        self.own: kernel.OwnChildren
         self.strangers: set[int] = set()  # what the import of the project has started
         self.sessions: set[int] = set()  # ours and those of the strangers
         self.waits_seconds = 0.0
@@ -83,7 +84,8 @@ class Template:
         rehearsal.rehearse(self.max_return_bytes)
         rehearsal.flush_everything()
         rehearsal.freeze()
-        self.strangers = set(kernel.children_of(self.pid))
+        self.own = kernel.OwnChildren()
+        self.strangers = set(self.own.look())
         self.sessions = {os.getsid(pid) for pid in (self.pid, *self.strangers)}
         return warnings
 
@@ -91,7 +93,7 @@ class Template:
         """Do what the worker asks, one packet at a time; return when it is gone."""
         while True:
             try:
-                packet = control.receive(self.control)
+                packet = control.receive(self.control, control.ORDER_BYTES)
             except BlockingIOError:
                 self.sweep()
                 continue
@@ -124,6 +126,7 @@ class Template:
         """In the fork: leave all that is the template's, then run one payload; with tickets, as many as there are."""
         try:
             self.control.close()
+            self.own.close()
             os.setsid()
             kernel.die_with_parent(self.pid)
             kernel.become_subreaper()
@@ -170,7 +173,7 @@ class Template:
         What a stranger leaves behind when it ends is in a session that no run's descendant can be in.
         """
         known = self.strangers.union(self.children.values())
-        found = [pid for pid in kernel.children_of(self.pid) if pid not in known]
+        found = [pid for pid in self.own.look() if pid not in known]
         self.strangers.update(pid for pid in found if os.getsid(pid) in self.sessions)
         return [pid for pid in found if pid not in self.strangers]
 
