@@ -16,7 +16,7 @@ from reproq.cli.project import Fault, Project
 from reproq.errors import ConfigurationError
 from reproq_django.embedded import ensure_running
 
-SETUP: Final = "reproq_django.executor:setup"
+SETUP: Final = "reproq_django.rehearsed:setup"
 SETUP_FOR_MANY: Final = "reproq_django.many_runs:setup"
 MODULE: Final = "reproq_django.executor"
 _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")

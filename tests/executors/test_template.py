@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from reproq.child import kernel
 from reproq.errors import ConfigurationError
 from reproq.executors.attempt import Phase
 from reproq.executors.fork import ForkExecutor
@@ -378,3 +379,17 @@ def test_a_worker_without_descriptors_gives_runs_back_and_goes_on(fork: Make) ->
     driver.wait_ready()
     assert driver.run("echo", "[1]").outcome == Success("1")
     assert driver.notices == []
+
+
+def test_a_look_at_ones_children_finds_all_of_them_however_long_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "CHILDREN_BYTES", 8)  # one or two of them at a time
+    own = kernel.OwnChildren()
+    started = [subprocess.Popen(["sleep", "600"]) for _ in range(5)]
+    try:
+        assert sorted(own.look()) == sorted(kernel.children_of(os.getpid()))
+        assert {process.pid for process in started} <= set(own.look())
+    finally:
+        own.close()
+        for process in started:
+            process.kill()
+            process.wait()

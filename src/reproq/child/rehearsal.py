@@ -6,6 +6,7 @@ pages are shared by every child; done after the fork, each child copies them.
 
 import gc
 import os
+import random
 import signal
 import socket
 import sys
@@ -14,8 +15,8 @@ import warnings
 from typing import Any, Final
 
 from reproq.child import kernel
-from reproq.child.reply import bounded, encode_return
-from reproq.child.run import attempt, read_frame, run_one, write_all
+from reproq.child.reply import encode_return
+from reproq.child.run import answer_with, read_frame, run_one, write_all
 from reproq.lifecycle import Failure, Success
 from reproq.spec import hash_document
 from reproq.wire import Payload
@@ -29,8 +30,42 @@ _PYTHON_IGNORES: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 def rehearse(max_return_bytes: int) -> None:
     """Run a made-up payload, without any user code: often in this process, then once in a fork of it."""
     body = _payload().encode()
-    for _ in range(WARM_ROUNDS):
-        bounded(attempt(body, _runner), max_return_bytes).encode()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for _ in range(WARM_ROUNDS):
+            _answer_once(body, ours.fileno(), theirs.fileno(), max_return_bytes)
+            _begin_once()
+    if len(os.listdir("/proc/self/task")) == 1:  # what follows is done to all threads, as if a fork had ended them
+        for _ in range(WARM_ROUNDS):
+            _leave_the_parent_once()
+    _fork_once(body, max_return_bytes)
+    kernel.children_of(os.getpid())
+
+
+def _answer_once(body: bytes, ours: int, theirs: int, max_return_bytes: int) -> None:
+    write_all(ours, body)
+    answer_with(read_frame(theirs) or b"", _runner, max_return_bytes, lambda reply: write_all(theirs, reply.encode()))
+    read_frame(ours)
+
+
+def _begin_once() -> None:
+    """What a child does first, as far as it changes nothing here: the template is watched and a sub-reaper already."""
+    kernel.die_with_parent(os.getppid())
+    kernel.become_subreaper()
+    os.close(kernel.make_private(os.dup(0), kernel.private_descriptor()))
+
+
+def _leave_the_parent_once() -> None:
+    """What the standard library does in every child of a fork, and nowhere else, so that no child would find it warm.
+
+    The names are private: a Python that has them no more is slower, and works.
+    """
+    random.seed()
+    for module, name in (("threading", "_after_fork"), ("logging", "_after_at_fork_child_reinit_locks")):
+        getattr(sys.modules.get(module), name, lambda: None)()
+
+
+def _fork_once(body: bytes, max_return_bytes: int) -> None:
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -41,13 +76,14 @@ def rehearse(max_return_bytes: int) -> None:
         write_all(ours.fileno(), body)
         read_frame(ours.fileno())
     os.waitpid(pid, 0)
-    kernel.children_of(os.getpid())
 
 
 def freeze() -> None:
-    """Move all that lives out of the collector's sight: a collection in a child would write into every object."""
+    """Move all that lives out of the collector's sight: a collection in a child would write into every object. Then
+    gather it in huge pages: a fork copies one entry for each, not 512."""
     gc.collect()
     gc.freeze()
+    kernel.gather_heap()
 
 
 def _payload() -> Payload:

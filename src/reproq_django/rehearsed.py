@@ -1,0 +1,91 @@
+"""What the template of the executor `fork` is told of Django: `executor.setup`, and then a rehearsal of a run.
+
+A child is born with what its template has learnt, and copies every page that it changes. So all that Django and we do
+for a run is done before, for a task that does nothing. No receiver of the project's hears of it, and nothing is logged.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import MISSING, fields
+from typing import Any, Final
+
+from django.dispatch import Signal
+from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, Task
+from django.tasks.signals import task_finished, task_started
+
+from reproq.child.run import Runner
+from reproq_django import executor
+
+ROUNDS: Final = 64
+
+
+def _not_validated(function: Callable[..., Any]) -> Task:
+    """A Task of a function, as `@task` makes them, but without asking the settings whether they allow it."""
+    made = object.__new__(Task)
+    for field in fields(Task):
+        object.__setattr__(made, field.name, function if field.default is MISSING else field.default)
+    return made
+
+
+@_not_validated
+def nothing(*args: Any) -> list[Any]:
+    """The task that is rehearsed."""
+    return list(args)
+
+
+def setup() -> Runner:
+    """Import the project and return what runs one payload, with that rehearsed."""
+    signals = (task_started, task_finished)
+    djangos = [list(signal.receivers) for signal in signals]  # its log; the project's receivers are not there yet
+    runner = executor.setup()
+    with suppress(Exception), ExitStack() as after:  # what fails here fails in the first run, which tells it better
+        for signal, receivers in zip(signals, djangos, strict=True):
+            after.enter_context(_heard_by(signal, receivers))
+        after.enter_context(_silent(logging.getLogger("django.tasks")))
+        for _ in range(ROUNDS):
+            runner(_message())
+    return runner
+
+
+@contextmanager
+def _heard_by(signal: Signal, receivers: list[Any]) -> Iterator[None]:
+    kept, signal.receivers = signal.receivers, receivers
+    try:
+        yield
+    finally:
+        signal.receivers = kept
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _message() -> dict[str, Any]:
+    """The payload of one attempt, as `reproq.child.payload` hands it on."""
+    moment = "2000-01-01T00:00:00+00:00"
+    return {
+        "run_id": 0,
+        "result_id": "0-0000000000000000",
+        "backend": DEFAULT_TASK_BACKEND_ALIAS,
+        "attempt": 1,
+        "max_attempts": 1,
+        "task_path": nothing.module_path,
+        "args": [1, "text"],
+        "kwargs": {},
+        "queue_name": DEFAULT_TASK_QUEUE_NAME,
+        "priority": 0,
+        "run_after": None,
+        "enqueued_at": moment,
+        "started_at": None,
+        "last_attempted_at": None,
+        "worker_ids": ["rehearsal"],
+        "errors": [],
+        "timeout_seconds": None,
+        "seed": 0,
+    }

@@ -1,0 +1,61 @@
+"""The rehearsal of a run in the template of the executor `fork`: a project notices nothing of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.django.test_runner import PAYLOAD
+
+TASKS = """
+import logging
+import sys
+from django.dispatch import receiver
+from django.tasks import task
+from django.tasks.signals import task_finished, task_started
+
+logging.basicConfig(stream=sys.stdout, level="DEBUG", format="%(name)s")
+logging.getLogger("django.tasks").setLevel("INFO")
+
+@receiver([task_started, task_finished])
+def hear(task_result, **more):
+    print(f"{task_result.task.name} is {task_result.status}")
+
+@task
+def greet(name):
+    return f"hello {name}"
+"""
+PROGRAM = """
+import json, sys
+from reproq_django import rehearsed
+run = rehearsed.setup()
+print("rehearsed")
+print(run(json.loads(sys.stdin.read())).return_json)
+print(run(rehearsed._message()).return_json)
+"""
+
+
+def test_no_receiver_and_no_log_of_the_project_hears_of_a_rehearsal(dsn: str, tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "__init__.py").write_text("")
+    (shop / "tasks.py").write_text(TASKS)
+    (tmp_path / "settings.py").write_text("from tests.settings import *\nINSTALLED_APPS = [*INSTALLED_APPS, 'shop']\n")
+    root = os.getcwd()
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "settings",
+        "REPROQ_TEST_DSN": dsn,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), f"{root}/src", root]),
+    }
+    message = PAYLOAD | {"task_path": "shop.tasks.greet", "args": ["Ada"], "kwargs": {}}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], input=json.dumps(message), env=environment, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    first = said.index("rehearsed")
+    assert not [line for line in said[:first] if "django.tasks" in line or " is " in line]
+    heard = ["django.tasks", "greet is RUNNING", "django.tasks", "greet is SUCCESSFUL", '"hello Ada"']
+    assert said[first + 1 : first + 6] == heard
+    assert said[-1] == '[1,"text"]', "the task that is rehearsed is one that the runner finds and runs"
