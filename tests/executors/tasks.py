@@ -110,7 +110,7 @@ def leaks_everything() -> dict[str, object]:
     locale.setlocale(locale.LC_ALL, "C")
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-    left = os.open("/dev/null", os.O_RDONLY), socket.create_server(("127.0.0.1", 0))
+    left = os.open("/dev/null", os.O_RDONLY), socket.create_server(("127.0.0.1", 0)), socket.socketpair()
     state.append(repr(left))
     globals()["kept"] = left
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()

@@ -1,5 +1,6 @@
 """The template of the fork executor: its import, its warnings, its death, and that nothing outlives its worker."""
 
+import itertools
 import json
 import os
 import resource
@@ -16,6 +17,7 @@ from reproq.child import kernel
 from reproq.errors import ConfigurationError
 from reproq.executors.attempt import Phase
 from reproq.executors.fork import ForkExecutor
+from reproq.executors.pace import Pace
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES
 from tests.executors.driver import Driver, alive, is_gone, payload
@@ -33,8 +35,7 @@ def template_of(driver: Driver) -> int:
 def waiting(driver: Driver) -> list[int]:
     """The children that were forked ahead, and are there."""
     assert isinstance(driver.executor, ForkExecutor)
-    spares = driver.executor._spares.values()
-    return [one.process.pid for one in spares if one.process is not None and one.phase is Phase.SPARE]
+    return [one.process.pid for one in driver.executor._spares if one.process is not None and one.phase is Phase.SPARE]
 
 
 def test_a_run_gets_a_child_that_was_forked_before_it_came_and_no_other_run_does(fork: Make) -> None:
@@ -53,10 +54,14 @@ def test_a_run_gets_a_child_that_was_forked_before_it_came_and_no_other_run_does
 def test_nothing_that_a_run_leaves_behind_is_seen_by_the_next(fork: Make) -> None:
     driver = fork(forks_ahead=2)
     outcomes = [driver.run("leaks_everything").outcome for _ in range(5)]
-    assert all(isinstance(outcome, Success) for outcome in outcomes), outcomes
-    assert len(set(outcomes)) == 1
-    assert isinstance(outcomes[0], Success)
-    assert json.loads(outcomes[0].return_json)["globals"] == []
+    found = [json.loads(outcome.return_json) for outcome in outcomes if isinstance(outcome, Success)]
+    assert len(found) == 5, outcomes
+    untouched = {"globals": [], "cwd": os.getcwd(), "handler": True, "mask": 0, "threads": 1, "modules": False}
+    assert {name: found[0][name] for name in untouched} == untouched
+    assert "LEFT_BEHIND" not in found[0]["environment"]
+    assert {name: [one[name] for one in found] for name in found[0]} == {
+        name: [found[0][name]] * 5 for name in found[0]
+    }
 
 
 def test_a_child_that_died_while_it_waited_costs_no_run(fork: Make) -> None:
@@ -393,3 +398,44 @@ def test_a_look_at_ones_children_finds_all_of_them_however_long_the_list(monkeyp
         for process in started:
             process.kill()
             process.wait()
+
+
+def test_no_more_than_the_concurrency_run_at_once_and_the_others_wait_their_turn(fork: Make, tmp_path: Path) -> None:
+    driver = fork(concurrency=1, forks_ahead=1)
+    files = [tmp_path / str(number) for number in range(3)]
+    keys = [driver.submit(payload("tasks.sleeps_noted", json.dumps([str(file), 0.02]))) for file in files]
+    began = sorted(ended.started_s or 0.0 for ended in driver.wait(*keys))
+    assert all(later - earlier >= 0.02 for earlier, later in itertools.pairwise(began))
+
+
+def test_short_runs_are_wanted_ahead_and_long_ones_are_not(fork: Make) -> None:
+    driver = fork(concurrency=2, forks_ahead=2)
+    assert driver.executor.ahead(0.01) == 0, "nobody knows yet how long they are"
+    driver.run("echo", "[1]")
+    driver.executor._pace = Pace(0.005)  # type: ignore[attr-defined]
+    assert driver.executor.ahead(0.01) >= 8
+    driver.executor._pace = Pace(0.1)  # type: ignore[attr-defined]
+    assert driver.executor.ahead(0.01) == 0
+
+
+def test_what_waits_behind_long_runs_is_given_back_unbegun(fork: Make) -> None:
+    driver = fork(concurrency=1)
+    longer = driver.submit(payload("tasks.sleeps", "[600]"))
+    waiting = driver.submit(payload("tasks.echo", "[1]"))
+    given_back = driver.wait(waiting)[0]
+    reason = "every child is on a long run: another worker may take this one"
+    assert (given_back.outcome, given_back.started_s) == (Release(reason, started=False), None)
+    assert longer not in driver.ended
+    driver.executor.stop(longer, Release("drain", started=True))
+    driver.wait(longer)
+
+
+def test_a_run_that_waits_can_be_stopped_and_withdrawn(fork: Make) -> None:
+    driver = fork(concurrency=1)
+    keys = [driver.submit(payload("tasks.sleeps", "[600]")) for _ in range(3)]
+    driver.executor.stop(keys[1], Release("cancelled", started=False))
+    driver.executor.withdraw("the worker is draining")
+    assert [ended.outcome for ended in driver.wait(*keys[1:])] == [
+        Release("cancelled", started=False),
+        Release("the worker is draining", started=False),
+    ]

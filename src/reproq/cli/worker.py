@@ -181,6 +181,7 @@ def _fork(config: Config, project: Project) -> Executor:
         kill_grace_seconds=config.kill_grace,
         output_bytes=config.output_bytes,
         max_return_bytes=config.max_return_bytes,
+        concurrency=concurrency_of(config),
         forks_ahead=concurrency_of(config),
     )
 

@@ -96,6 +96,10 @@ class Attempt:
             self.ending.timeout_at = self.sent_s + self.timeout_seconds
             self._channel.start()
 
+    def has_run_since(self, moment_s: float) -> bool:
+        """Whether its run began before that moment and is not over."""
+        return self.phase is Phase.RUNNING and self.sent_s is not None and self.sent_s < moment_s
+
     def stop(self, outcome: Outcome, grace_seconds: float | None = None) -> None:
         """End with `outcome`, unless the reply is here already: TERM now, KILL after the grace, and no later than an
         earlier call said."""

@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Mapping
 from selectors import BaseSelector
 from typing import Final
@@ -18,10 +17,13 @@ from reproq.errors import ProtocolError
 from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
+from reproq.executors.order import Order
 from reproq.executors.orphans import Adopted
+from reproq.executors.pace import LONG_SECONDS, Pace
+from reproq.executors.spares import NO_RUN, Spares
 from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
-from reproq.lifecycle import Key, Outcome
+from reproq.lifecycle import Key, Outcome, Release
 from reproq.wire import Payload, frame
 
 TIMEOUT_SECONDS: Final = 900.0
@@ -29,10 +31,12 @@ KILL_GRACE_SECONDS: Final = 5.0
 OUTPUT_BYTES: Final = 65536
 MAX_RETURN_BYTES: Final = 1024 * 1024
 IMPORT_TIMEOUT_SECONDS: Final = 120.0
-NO_RUN: Final = (0, 0)
-"""The key of what is forked ahead of its run."""
 PAUSE_SECONDS: Final = 1.0
 """How long no run is taken after one could not be given a process: what was given back would come at once again."""
+FEEDS_AHEAD: Final = 2
+"""So many times `Pace.fed` is held for each child beyond a round trip: claiming five costs little more than one."""
+PATIENCE_SECONDS: Final = 0.2
+"""A run that waits for a child is given back when all children have been on their runs for so long."""
 
 
 class ForkExecutor:
@@ -54,20 +58,22 @@ class ForkExecutor:
         output_bytes: int = OUTPUT_BYTES,
         max_return_bytes: int = MAX_RETURN_BYTES,
         import_timeout_seconds: float = IMPORT_TIMEOUT_SECONDS,
+        concurrency: int = 0,
         forks_ahead: int = 0,
     ) -> None:
         self._launch = Launch(setup, dict(environment), python, max_return_bytes, import_timeout_seconds, path)
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = kill_grace_seconds
         self._output_bytes = output_bytes
-        self._forks_ahead = forks_ahead  # so many children wait for runs, each for one: the fork delays none
-        self._spares: dict[int, Attempt] = {}
+        self._concurrency = concurrency or math.inf  # so many run at once, what else was submitted waits
+        self._pace = Pace()
         self._selector: BaseSelector
         self._adopted: Adopted
         self._supervisor: Supervisor | None = None
         self._attempts: dict[Key, Attempt] = {}
         self._by_number: dict[int, Attempt] = {}
-        self._queue: deque[Attempt] = deque()
+        self._spares = Spares(forks_ahead, self._by_number.__delitem__)
+        self._waiting: dict[Key, Order] = {}
         self._ended: list[Ended] = []
         self._last_number = 0
         self._paused_until: float | None = None
@@ -80,25 +86,29 @@ class ForkExecutor:
 
     @property
     def running(self) -> int:
-        return len(self._attempts) + len(self._ended)
+        return len(self._attempts) + len(self._waiting) + len(self._ended)
 
     @property
     def template_pid(self) -> int | None:
         """The process id of the living template, for people."""
-        template = self._template()
-        return template.process.pid if template is not None else None
+        return template.process.pid if (template := self._template()) is not None else None
 
     def start(self, selector: BaseSelector) -> None:
         self._selector = selector
         self._adopted = Adopted()
-        self._supervisor = Supervisor(self._launch, selector, self._on_packet, self._ask_for_forks, self._on_death)
+        self._supervisor = Supervisor(self._launch, selector, self._on_packet, self._on_ready, self._on_death)
         self._supervisor.start()
 
     def ahead(self, trip_seconds: float) -> int:
-        return 0
+        if self._concurrency == math.inf:
+            return 0
+        long_since = time.monotonic() - LONG_SECONDS
+        hands = int(self._concurrency) - sum(one.has_run_since(long_since) for one in self._attempts.values())
+        covers_a_trip = self._pace.ahead(hands, trip_seconds)
+        return covers_a_trip and covers_a_trip + hands * FEEDS_AHEAD * self._pace.fed
 
     def submit(self, key: Key, payload: Payload) -> None:
-        if key in self._attempts:
+        if key in self._attempts or key in self._waiting:
             raise ValueError(f"run {key[0]} is running already under this claim token")
         seconds = self._timeout_seconds if payload.timeout_seconds is None else payload.timeout_seconds
         try:
@@ -106,42 +116,29 @@ class ForkExecutor:
         except (ProtocolError, ValueError) as error:
             self._ended.append(Ended(key, bad_spec(f"the payload cannot be sent: {error}"), None, time.monotonic()))
             return
-        if (spare := self._take_spare()) is not None:
-            self._attempts[key] = spare
-            spare.assign(key, framed, seconds)
-        else:
-            self._attempts[key] = attempt = self._new_attempt(key, framed, seconds)
-            self._queue.append(attempt)
-        self._ask_for_forks()
-
-    def _new_attempt(self, key: Key, framed: bytes, timeout_seconds: float) -> Attempt:
-        self._last_number = (self._last_number + 1) & 0xFFFFFFFF
-        attempt = Attempt(key, self._last_number, framed, timeout_seconds, self._grace_seconds)
-        self._by_number[attempt.number] = attempt
-        return attempt
+        self._waiting[key] = Order(key, framed, seconds)
+        self._give_out()
 
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
-        attempt = self._attempts.get(key)
-        if attempt is None:
-            return
-        attempt.stop(outcome, grace_seconds)
-        if attempt.phase is Phase.QUEUED:
-            self._queue.remove(attempt)
-            self._end(attempt, None)
+        if self._waiting.pop(key, None) is not None:
+            self._ended.append(Ended(key, outcome, None, time.monotonic()))
+        elif attempt := self._attempts.get(key):
+            attempt.stop(outcome, grace_seconds)
 
     def withdraw(self, reason: str) -> None:
-        while self._queue:
-            self._end(self._queue.popleft(), None, reason)
+        for key in list(self._waiting):
+            self.stop(key, Release(reason, started=False))
 
     def deadline(self) -> float | None:
         if self._ended:
             return self._ended[0].ended_s
         moments = [attempt.ending.due_at() for attempt in self._attempts.values()]
+        moments.append(self._patience_ends_at())
         if self._supervisor is not None:
             moments.append(self._supervisor.due_at())
         if self._paused_until is not None:
             moments.append(self._paused_until)
-        soonest = min(moments, default=math.inf)
+        soonest = min(moments)
         return None if soonest == math.inf else soonest
 
     def tick(self) -> None:
@@ -153,6 +150,9 @@ class ForkExecutor:
                 attempt.act(now)
         if self._supervisor is not None:
             self._supervisor.tick(now)
+        self._give_out()
+        if now >= self._patience_ends_at():
+            self.withdraw("every child is on a long run: another worker may take this one")
 
     def take_ended(self) -> list[Ended]:
         ended, self._ended = self._ended, []
@@ -165,63 +165,70 @@ class ForkExecutor:
         return notices
 
     def reap_adopted(self) -> None:
-        self._adopted.reap({pid} if (pid := self.template_pid) is not None else frozenset())
+        self._adopted.reap({self.template_pid or 0})
 
     def close(self) -> None:
-        self._queue.clear()
+        self.withdraw("the executor was closed")
         if self._supervisor is not None:
             self._supervisor.close()
         for attempt in list(self._attempts.values()):
             if attempt.process is not None:
                 attempt.process.kill_leader()
             self._end(attempt, None, "the executor was closed")
-        self._drop_spares()
+        self._spares.drop_all()
 
     def _template(self) -> TemplateProcess | None:
         return self._supervisor.template if self._supervisor is not None else None
 
-    def _ask_for_forks(self) -> None:
+    # -- giving out ---------------------------------------------------------------------------------------------------
+
+    def _on_ready(self) -> None:
+        self._give_out()
+        self._fork_ahead()
+
+    def _give_out(self) -> None:
+        """Give what waits to children that wait, or have more of them forked."""
         template = self._template()
-        while self._queue and template is not None and template.ready:
-            attempt = self._queue.popleft()
-            try:
-                ends = attempt.open(self._selector, self._output_bytes, self._launch.max_return_bytes)
-            except OSError as error:
-                self._refuse(attempt, f"the worker could not prepare a child: {error}")
-                continue
-            template.say(Packet(Verb.FORK, attempt.number, descriptors=ends))
-        if template is not None and template.ready:
-            self._fork_ahead(template)
+        if template is None or not template.ready:
+            return
+        while self._waiting and len(self._busy()) < self._concurrency:
+            order = self._waiting.pop(next(iter(self._waiting)))
+            if (spare := self._spares.take()) is not None:
+                self._attempts[order.key] = spare
+                spare.assign(order.key, order.framed, order.timeout_seconds)
+            else:
+                self._attempts[order.key] = attempt = self._new_attempt(order)
+                try:
+                    self._fork(attempt, template)
+                except OSError as error:
+                    self._refuse(attempt, f"the worker could not prepare a child: {error}")
+            self._fork_ahead()  # once a run, so that a system without room for a process is not asked all the time
 
-    # -- children that wait for their run -----------------------------------------------------------------------------
+    def _fork_ahead(self) -> None:
+        if (template := self._template()) is not None and template.ready:
+            order = Order(NO_RUN, b"", self._timeout_seconds)
+            self._spares.fill(lambda: self._new_attempt(order), lambda one: self._fork(one, template))
 
-    def _fork_ahead(self, template: TemplateProcess) -> None:
-        while len(self._spares) < self._forks_ahead:
-            spare = self._new_attempt(NO_RUN, b"", self._timeout_seconds)
-            self._spares[spare.number] = spare
-            try:
-                ends = spare.open(self._selector, self._output_bytes, self._launch.max_return_bytes)
-            except OSError:  # no descriptor is left: runs need them more
-                self._drop(spare)
-                return
-            template.say(Packet(Verb.FORK, spare.number, descriptors=ends))
+    def _new_attempt(self, order: Order) -> Attempt:
+        self._last_number = (self._last_number + 1) & 0xFFFFFFFF
+        attempt = Attempt(order.key, self._last_number, order.framed, order.timeout_seconds, self._grace_seconds)
+        self._by_number[attempt.number] = attempt
+        return attempt
 
-    def _take_spare(self) -> Attempt | None:
-        """One that waits, or the next that will; none that has ended while it waited."""
-        for number, spare in self._spares.items():
-            if spare.phase is Phase.FORKING or (spare.process is not None and not spare.process.has_ended()):
-                return self._spares.pop(number)
-        return None
+    def _fork(self, attempt: Attempt, template: TemplateProcess) -> None:
+        """Have its process forked. Raises OSError."""
+        ends = attempt.open(self._selector, self._output_bytes, self._launch.max_return_bytes)
+        template.say(Packet(Verb.FORK, attempt.number, descriptors=ends))
 
-    def _drop(self, spare: Attempt) -> None:
-        del self._spares[spare.number], self._by_number[spare.number]
-        if spare.process is not None and spare.phase is not Phase.REAPING:
-            spare.process.kill_leader()
-        spare.finish(None, time.monotonic(), "no run came for it")
+    def _busy(self) -> list[Attempt]:
+        return [attempt for attempt in self._attempts.values() if attempt.phase is not Phase.REAPING]
 
-    def _drop_spares(self) -> None:
-        for spare in list(self._spares.values()):
-            self._drop(spare)
+    def _patience_ends_at(self) -> float:
+        """When what waits here had better be left to others, infinity for never."""
+        busy = self._busy() if self._waiting else []
+        if len(busy) < self._concurrency:
+            return math.inf
+        return max(math.inf if attempt.sent_s is None else attempt.sent_s for attempt in busy) + PATIENCE_SECONDS
 
     # -- what the template says ---------------------------------------------------------------------------------------
 
@@ -230,7 +237,7 @@ class ForkExecutor:
             case Verb.FORKED:
                 self._on_forked(packet)
             case Verb.REFUSED | Verb.REAPED if packet.run in self._spares:
-                self._drop(self._spares[packet.run])
+                self._spares.drop(packet.run)
             case Verb.REFUSED:
                 if attempt := self._by_number.get(packet.run):
                     self._refuse(attempt, f"no child could be forked: {packet.text}")
@@ -248,7 +255,7 @@ class ForkExecutor:
             os.close(descriptor)
         # The kernel drops a pidfd when we have no descriptor left. Without its payload the child ends by itself.
         if packet.run in self._spares:
-            self._drop(self._spares[packet.run])
+            self._spares.drop(packet.run)
         elif attempt is not None:
             self._refuse(attempt, "the worker has no descriptor left for another child")
         if template is not None:
@@ -268,14 +275,14 @@ class ForkExecutor:
 
     def _on_death(self, reason: str) -> set[int]:
         """End what had not begun; let the others end, which PDEATHSIG has seen to. Their sessions."""
-        self._drop_spares()  # they have run nothing, so nothing descends from them
+        self._spares.drop_all()  # they have run nothing, so nothing descends from them
         sessions = set()
         for attempt in list(self._attempts.values()):
             if attempt.process is not None:
                 sessions.add(attempt.process.pid)
             if attempt.phase is Phase.RUNNING:
                 attempt.orphan(reason)
-            elif attempt.phase is not Phase.QUEUED:
+            else:
                 self._end(attempt, None, reason)
         return sessions
 
@@ -287,4 +294,7 @@ class ForkExecutor:
     def _end(self, attempt: Attempt, status: int | None, gone: str = "") -> None:
         del self._attempts[attempt.key]
         del self._by_number[attempt.number]
-        self._ended.append(attempt.finish(status, time.monotonic(), gone))
+        now = time.monotonic()
+        if attempt.sent_s is not None:
+            self._pace.add(now - attempt.sent_s)
+        self._ended.append(attempt.finish(status, now, gone))
