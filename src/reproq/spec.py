@@ -64,7 +64,10 @@ def parse_and_hash(task_path: str, args_json: str, kwargs_json: str) -> tuple[li
 
     A value hidden by a later equal key must be within the domain too: PostgreSQL reads it before it can be dropped.
     """
-    args, kwargs = _parse(args_json, "args"), _parse(kwargs_json, "kwargs")
+    args = _parse(args_json, "args")
+    kwargs = _parse(kwargs_json, "kwargs") if kwargs_json != "{}" else {}
+    if written := admit_flat(task_path, args, kwargs):
+        return args, kwargs, _digest(written[0])
     try:
         form, plain = admit(_document(task_path, args, kwargs), None)
     except InvalidArguments as refusal:

@@ -8,6 +8,8 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 from reproq.errors import ProtocolError
@@ -24,9 +26,14 @@ _LENGTH: Final = struct.Struct(">I")
 _ARGS: Final = ',"args":'
 _KWARGS: Final = ',"kwargs":'
 _ERRORS: Final = ',"errors":'
+_RUN: Final = ',"run_id":'
+_PLAIN_END: Final = ',"kwargs":{},"errors":[]}'
+"""How the payload of a first attempt without keyword arguments ends."""
+MAX_HEADS: Final = 256
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _scanner: Final = json.JSONDecoder()
 _encoded: Final = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one a call
+_quoted: Final = encode_basestring_ascii
 
 REPLY_KINDS: Final = frozenset(
     {Kind.EXCEPTION, Kind.UNKNOWN_TASK, Kind.BAD_RETURN, Kind.SPEC_TAMPERED, Kind.BAD_SPEC, Kind.TIMEOUT}
@@ -63,28 +70,39 @@ class Payload:
 
     def encode(self) -> bytes:
         """The payload as one JSON object; the stored texts are spliced in as they are."""
-        head = {
-            "v": VERSION,
-            "run_id": self.run_id,
-            "result_id": self.result_id,
-            "backend": self.backend,
-            "attempt": self.attempt,
-            "max_attempts": self.max_attempts,
-            "task_path": self.task_path,
-            "spec_hash": self.spec_hash,
-            "queue_name": self.queue_name,
-            "priority": self.priority,
-            "run_after": self.run_after,
-            "enqueued_at": self.enqueued_at,
-            "started_at": self.started_at,
-            "last_attempted_at": self.last_attempted_at,
-            "worker_ids": self.worker_ids,
-            "timeout_seconds": self.timeout_seconds,
-            "seed": self.seed,
-        }
-        opening = _encoded(head)[:-1]
-        text = f"{opening}{_ARGS}{self.args_json}{_KWARGS}{self.kwargs_json}{_ERRORS}{self.errors_json}}}"
+        head = _head(
+            self.backend, self.max_attempts, self.task_path, self.queue_name, self.priority, self.timeout_seconds
+        )
+        text = (
+            f'{head}{_RUN}{self.run_id},"result_id":{_quoted(self.result_id)},"attempt":{self.attempt},'
+            f'"spec_hash":{_quoted(self.spec_hash)},"run_after":{_text(self.run_after)},'
+            f'"enqueued_at":{_quoted(self.enqueued_at)},"started_at":{_text(self.started_at)},'
+            f'"last_attempted_at":{_text(self.last_attempted_at)},'
+            f'"worker_ids":[{",".join(map(_quoted, self.worker_ids))}],"seed":{self.seed}'
+            f"{_ARGS}{self.args_json}{_KWARGS}{self.kwargs_json}{_ERRORS}{self.errors_json}}}"
+        )
         return text.encode("utf-8")
+
+
+@lru_cache(MAX_HEADS)
+def _head(
+    backend: str, max_attempts: int, task_path: str, queue_name: str, priority: int, timeout_seconds: float | None
+) -> str:
+    """The members that most runs of a worker share, without the closing brace: written once, not for every run."""
+    members = {
+        "v": VERSION,
+        "backend": backend,
+        "max_attempts": max_attempts,
+        "task_path": task_path,
+        "queue_name": queue_name,
+        "priority": priority,
+        "timeout_seconds": timeout_seconds,
+    }
+    return _encoded(members)[:-1]
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else _quoted(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +114,18 @@ class Reply:
     elapsed_s: float | None = None
 
     def encode(self) -> bytes:
-        times = {"started_s": self.started_s, "elapsed_s": self.elapsed_s}
+        began, lasted = _seconds(self.started_s), _seconds(self.elapsed_s)
         match self.outcome:
             case Success(return_json):
-                began, lasted = (_encoded(seconds) for seconds in times.values())
                 return f'{{"ok":true,"started_s": {began}, "elapsed_s": {lasted},"return":{return_json}}}'.encode()
             case Failure(kind, exception_class, message, traceback):
                 body: dict[str, Any] = {"ok": False, "kind": str(kind), "exception_class": exception_class}
-                body |= {"message": message, "traceback": traceback} | times
-                return _encoded(body).encode()
+                body |= {"message": message, "traceback": traceback}
+                return f'{_encoded(body)[:-1]},"started_s":{began},"elapsed_s":{lasted}}}'.encode()
+
+
+def _seconds(value: float | None) -> str:
+    return "null" if value is None else repr(value)
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -136,10 +157,11 @@ def _usual(body: bytes, found: re.Match[bytes]) -> Reply | None:
     text = body[found.end() : -1]
     if not text.isascii() or not body.endswith(b"}"):
         return None
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    if text != b"null":  # what most tasks return is no document that could be broken
+        try:
+            _scanner.decode(text.decode("ascii"))
+        except (ValueError, RecursionError):
+            return None
     return Reply(Success(text.decode("ascii")), float(found[1]), float(found[2]))
 
 
@@ -151,18 +173,42 @@ def split_payload(body: bytes) -> tuple[dict[str, Any], str, str]:
     """
     try:
         text = body.decode("utf-8")
-        start = text.index(_ARGS) + len(_ARGS)
+        head_end = text.index(_ARGS)
+        start = head_end + len(_ARGS)
         args_end = _scan(text, start)
-        kwargs_start = args_end + len(_KWARGS)
-        kwargs_end = _scan(text, kwargs_start)
-        if not (text.startswith(_KWARGS, args_end) and text.startswith(_ERRORS, kwargs_end)):
-            raise ValueError("args, kwargs and errors are not its last members")
-        message = json.loads(text[: start - len(_ARGS)] + text[kwargs_end:])
+        if text.startswith(_PLAIN_END, args_end) and len(text) == args_end + len(_PLAIN_END):
+            message, kwargs_json = _message(text, head_end) | {"errors": []}, "{}"
+        else:
+            kwargs_start = args_end + len(_KWARGS)
+            kwargs_end = _scan(text, kwargs_start)
+            if not (text.startswith(_KWARGS, args_end) and text.startswith(_ERRORS, kwargs_end)):
+                raise ValueError("args, kwargs and errors are not its last members")
+            message = _message(text, head_end) | json.loads("{" + text[kwargs_end + 1 :])
+            kwargs_json = text[kwargs_start:kwargs_end]
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the payload cannot be read: {error}") from None
-    if not isinstance(message, dict) or message.get("v") != VERSION:
+    if message.get("v") != VERSION:
         raise ProtocolError(f"the payload is not of version {VERSION}: {text[:40]}")
-    return message, text[start:args_end], text[kwargs_start:kwargs_end]
+    return message, text[start:args_end], kwargs_json
+
+
+def _message(text: str, end: int) -> dict[str, Any]:
+    """The members up to `end`. Those before the run's id are the same in many payloads, and read once."""
+    cut = text.find(_RUN, 0, end)
+    if cut < 0:
+        return _members(text[:end])
+    return _shared_members(text[:cut]) | _members("{" + text[cut + 1 : end])
+
+
+@lru_cache(MAX_HEADS)
+def _shared_members(opening: str) -> dict[str, Any]:
+    return _members(opening)
+
+
+def _members(opening: str) -> dict[str, Any]:
+    """An object that lacks its closing brace. Raises ValueError for what is none."""
+    members: dict[str, Any] = _scanner.decode(opening + "}")
+    return members
 
 
 def _scan(text: str, start: int) -> int:

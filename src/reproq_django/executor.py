@@ -10,10 +10,11 @@ task failed. It is sent for every attempt, since only the worker knows whether a
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from inspect import iscoroutinefunction
+from typing import Any, Final
 
 import django
 from django.conf import settings
@@ -21,7 +22,6 @@ from django.db import connections, reset_queries
 from django.tasks import Task, TaskContext, TaskResult, TaskResultStatus, task_backends
 from django.tasks.base import TaskError
 from django.tasks.exceptions import InvalidTaskBackend
-from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
@@ -33,9 +33,22 @@ from reproq_django.arguments import normalised, refuse
 from reproq_django.backend import ReproqBackend
 from reproq_django.resolve import find_task
 from reproq_django.results import task_errors
+from reproq_django.signals import send_finished, send_started
 from reproq_django.task_class import altered
 
 logger = logging.getLogger(__name__)
+_PLAIN: Final = frozenset({str, int, bool})
+_json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode  # json.dumps would build one a call
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What all runs share that say the same of the same task: a result to copy, whose task is as they say, and the
+    class of its backend, which sends the signals. `function` is set where calling the task is calling that."""
+
+    result: TaskResult
+    sender: type
+    function: Callable[..., Any] | None
 
 
 def setup() -> Runner:
@@ -67,14 +80,30 @@ def run(message: dict[str, Any]) -> Success | Failure:
         connections.close_all()
 
 
-def execute(message: dict[str, Any]) -> Success | Failure:
-    """The same, but leave the connections to the caller."""
-    backend = _backend(message["backend"])
+def execute(message: dict[str, Any], prepared: Callable[[dict[str, Any]], Prepared] | None = None) -> Success | Failure:
+    """The same, but leave the connections to the caller, who may know the task already."""
     try:
-        task = find_task(message["task_path"], _task_aliases(backend), message["result_id"])
+        known = (prepared or prepare)(message)
     except UnknownTask as error:
         return _failure(Kind.UNKNOWN_TASK, error)
-    return _attempt(_running_result(message, task), type(backend))
+    return _attempt(_running_result(message, known.result), known)
+
+
+def prepare(message: dict[str, Any]) -> Prepared:
+    """Find the task that a payload names. Raises UnknownTask."""
+    backend = _backend(message["backend"])
+    task = find_task(message["task_path"], _task_aliases(backend), message["result_id"])
+    stored = altered(
+        task,
+        backend=message["backend"],
+        priority=message["priority"],
+        queue_name=message["queue_name"],
+        run_after=_moment(message["run_after"]),
+        max_attempts=message["max_attempts"],
+        timeout=message["timeout_seconds"],
+    )
+    is_called_plainly = type(task).call is Task.call and not iscoroutinefunction(task.func)
+    return Prepared(_blank_result(stored, message["backend"]), type(backend), task.func if is_called_plainly else None)
 
 
 def _backend(alias: str) -> Any:
@@ -88,29 +117,34 @@ def _task_aliases(backend: Any) -> Mapping[str, str]:
     return backend.settled.task_aliases if isinstance(backend, ReproqBackend) else {}
 
 
-def _running_result(message: dict[str, Any], task: Task) -> TaskResult:
+def _blank_result(task: Task, backend: str) -> TaskResult:
+    return TaskResult(
+        task=task,
+        id="",
+        status=TaskResultStatus.RUNNING,
+        enqueued_at=None,
+        started_at=None,
+        finished_at=None,
+        last_attempted_at=None,
+        args=[],
+        kwargs={},
+        backend=backend,
+        errors=[],
+        worker_ids=[],
+    )
+
+
+def _running_result(message: dict[str, Any], blank: TaskResult) -> TaskResult:
     """The TaskResult of this attempt, from the payload alone: no query."""
     now = timezone.now()
-    stored = altered(
-        task,
-        backend=message["backend"],
-        priority=message["priority"],
-        queue_name=message["queue_name"],
-        run_after=_moment(message["run_after"]),
-        max_attempts=message["max_attempts"],
-        timeout=message["timeout_seconds"],
-    )
-    return TaskResult(
-        task=stored,
+    return altered(
+        blank,
         id=message["result_id"],
-        status=TaskResultStatus.RUNNING,
         enqueued_at=_moment(message["enqueued_at"]),
         started_at=_moment(message["started_at"]) or now,
-        finished_at=None,
         last_attempted_at=now,
         args=message["args"],
         kwargs=message["kwargs"],
-        backend=message["backend"],
         errors=task_errors(message["errors"]),
         worker_ids=list(message["worker_ids"]),
     )
@@ -122,14 +156,15 @@ def _moment(text: str | None) -> datetime | None:
         return None
     moment = datetime.fromisoformat(text)
     if settings.USE_TZ:
-        return moment.astimezone(UTC)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return timezone.make_naive(moment, timezone.get_default_timezone())
 
 
-def _attempt(result: TaskResult, sender: type) -> Success | Failure:
+def _attempt(result: TaskResult, known: Prepared) -> Success | Failure:
+    sender = known.sender
     try:
-        task_started.send(sender=sender, task_result=result)
-        returned = _call(result)
+        send_started(sender, result)
+        returned = _call(result, known.function)
     except BaseException as error:
         return _failed(result, sender, Kind.EXCEPTION, error)
     try:
@@ -141,18 +176,20 @@ def _attempt(result: TaskResult, sender: type) -> Success | Failure:
     return Success(text)
 
 
-def _call(result: TaskResult) -> Any:
+def _call(result: TaskResult, function: Callable[..., Any] | None) -> Any:
     task = result.task
-    context = [TaskContext(task_result=result)] if task.takes_context else []
-    return task.call(*context, *result.args, **result.kwargs)
+    context = (TaskContext(task_result=result),) if task.takes_context else ()
+    return (function or task.call)(*context, *result.args, **result.kwargs)
 
 
 def _encoded(returned: Any) -> tuple[Any, str]:
     """The value as Django normalises it, and as JSON text: ASCII, so that every character can travel and be stored."""
+    if returned is None:
+        return None, "null"
     said = "the task succeeded, but its return value cannot be stored, so the run has failed and is not run again"
     try:
-        value = normalised(returned, "return_value")
-        return value, json.dumps(value, allow_nan=False, separators=(",", ":"))
+        value = returned if type(returned) in _PLAIN else normalised(returned, "return_value")
+        return value, _json(value)
     except Exception as error:
         raise BadReturn(f"{said}: {_fault(returned, error)}") from error
 
@@ -180,7 +217,7 @@ def _finish(result: TaskResult, sender: type, status: TaskResultStatus) -> None:
     object.__setattr__(result, "finished_at", timezone.now())
     object.__setattr__(result, "status", status)
     try:
-        task_finished.send_robust(sender=sender, task_result=result)
+        send_finished(sender, result)
     except BaseException:  # SystemExit in a receiver: send_robust lets that through
         logger.exception("A receiver of task_finished ended itself; run %s stays %s", result.id, status)
 

@@ -4,30 +4,67 @@ Between two runs stands what Django itself does between two requests. It cannot 
 (globals, working folder, environment): for that there is the executor `fork`.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.cache import caches
 from django.db import connections, reset_queries
+from django.db.backends.signals import connection_created
 
 from reproq.child.run import Runner
 from reproq.lifecycle import Failure, Success
 from reproq_django import executor
+from reproq_django.executor import Prepared
+
+MAX_KNOWN: Final = 256
+_SAID_OF_A_TASK: Final = (
+    "task_path",
+    "backend",
+    "priority",
+    "queue_name",
+    "run_after",
+    "max_attempts",
+    "timeout_seconds",
+)
 
 
 def setup() -> Runner:
     """Import the project as every template does, and return what runs one payload of many."""
     executor.setup()
-    return run
+    return ManyRuns().run
 
 
-def run(message: dict[str, Any]) -> Success | Failure:
-    """Run the task that a payload names, and say how that ended. Connections outlive it as CONN_MAX_AGE says."""
-    reset_queries()
-    leave_broken_connections()
-    try:
-        return executor.execute(message)
-    finally:
-        end_of_run()
+class ManyRuns:
+    """What one process keeps from run to run: the tasks it knows, and whether it has ever opened a connection."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Prepared] = {}
+        self._has_connected = False
+        connection_created.connect(self._on_connection)
+
+    def run(self, message: dict[str, Any]) -> Success | Failure:
+        """Run the task that a payload names, and say how that ended. Connections outlive it as CONN_MAX_AGE says."""
+        if self._has_connected:  # else there is nothing to look after, and looking costs a fifth of an empty run
+            reset_queries()
+            leave_broken_connections()
+        try:
+            return executor.execute(message, self._prepared)
+        finally:
+            if self._has_connected:
+                end_connections()
+            if "settings" in vars(caches):  # which they read when one is asked for: looking at each costs more
+                caches.close_all()
+
+    def _prepared(self, message: dict[str, Any]) -> Prepared:
+        """The task of a payload. Runs that say the same of the same task share one, as it is immutable."""
+        key = tuple(map(message.__getitem__, _SAID_OF_A_TASK))
+        if (found := self._known.get(key)) is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            found = self._known[key] = executor.prepare(message)
+        return found
+
+    def _on_connection(self, **_: Any) -> None:
+        self._has_connected = True
 
 
 def leave_broken_connections() -> None:
@@ -38,7 +75,7 @@ def leave_broken_connections() -> None:
             connection.close()
 
 
-def end_of_run() -> None:
+def end_connections() -> None:
     """Close what has reached its CONN_MAX_AGE (0: at once) or is broken, and what a task left in a transaction."""
     for connection in connections.all(initialized_only=True):
         if connection.in_atomic_block:
@@ -46,4 +83,3 @@ def end_of_run() -> None:
             del connections[connection.alias]  # Django would hold the new connection for one of the old transaction
         else:
             connection.close_if_unusable_or_obsolete()
-    caches.close_all()

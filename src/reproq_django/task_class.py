@@ -84,17 +84,18 @@ class ReproqTask(Task):
                     )
 
 
-def altered(task: Task, **changes: Any) -> Task:
-    """A copy with other fields, not validated: a stored run stays readable and runnable when the settings change.
+def altered[One: (Task, TaskResult)](one: One, **changes: Any) -> One:
+    """A copy with other fields, not validated: a stored run stays readable and runnable when the settings change. Nor
+    are the arguments of a result normalised, which costs as much as all the rest.
 
-    Names that the Task's class has no field for are left out.
+    Names that the class has no field for are left out.
     """
-    copy = object.__new__(type(task))
-    for name in _names(type(task)):
-        object.__setattr__(copy, name, changes[name] if name in changes else getattr(task, name))
+    copy = object.__new__(type(one))
+    for name in _names(type(one)):
+        object.__setattr__(copy, name, changes[name] if name in changes else getattr(one, name))
     return copy
 
 
 @cache
-def _names(kind: type[Task]) -> tuple[str, ...]:
+def _names(kind: type[Task | TaskResult]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))

@@ -323,11 +323,12 @@ def test_a_stored_integer_of_any_length_is_read_exactly(length: int) -> None:
 
 @pytest.mark.slow
 def test_a_small_spec_costs_microseconds_not_milliseconds() -> None:
+    from time import process_time
     from timeit import repeat
 
     call: dict[str, object] = {"user_id": 42, "notes": "hello", "flag": True}
-    best = min(repeat(lambda: make_spec("app.tasks.send", [1, "x"], call), number=1_000, repeat=5)) / 1_000
-    assert best < 100e-6  # measured: 12
+    took = repeat(lambda: make_spec("app.tasks.send", [1, "x"], call), timer=process_time, number=1_000, repeat=5)
+    assert min(took) / 1_000 < 100e-6  # measured: 12
 
 
 @pytest.mark.parametrize("task_path", ["a.b", "é.b"])

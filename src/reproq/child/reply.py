@@ -17,6 +17,7 @@ MAX_MESSAGE_CHARS: Final = 65536
 MAX_TRACEBACK_CHARS: Final = 131072
 NOTE_CHARS: Final = 64
 """Room for the note that says how much was left out, so that what was shortened is not shortened again."""
+_encoded: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode  # json.dumps builds one a call
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -26,7 +27,7 @@ def encode_return(value: object) -> Success | Failure:
     ASCII only, so U+0000 and lone surrogates travel and are stored as escapes.
     """
     try:
-        return Success(json.dumps(value, allow_nan=False, separators=(",", ":")))
+        return Success(_encoded(value))
     except (TypeError, ValueError, RecursionError) as error:
         return bad_return(f"the task succeeded, but its return value is not JSON: {error}")
 

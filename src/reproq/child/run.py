@@ -62,7 +62,7 @@ def attempt(body: bytes, runner: Runner) -> Reply:
     outcome: Success | Failure
     try:
         outcome = runner(message)
-        if not isinstance(outcome, Success | Failure):
+        if not isinstance(outcome, (Success, Failure)):
             raise TypeError(f"the runner answered with {type(outcome).__name__}, not with Success or Failure")
     except BaseException as error:
         outcome = failure_of(error)
