@@ -19,9 +19,8 @@ VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 MAX_SECONDS: Final = 1e12
 """Bound of every time in a reply: what PostgreSQL can take off a timestamp, and no NaN."""
-_USUAL_SUCCESS: Final = re.compile(
-    rb'\{"ok":true,"started_s": ([0-9]{1,11}\.[0-9]{1,20}), "elapsed_s": ([0-9]{1,11}\.[0-9]{1,20}),"return":'
-)
+_SECONDS: Final = rb"([0-9]{1,11}(?:\.[0-9]{1,20})?(?:e-[0-9]{1,2})?)"  # as Python writes what is under MAX_SECONDS
+_USUAL_SUCCESS: Final = re.compile(rb'\{"ok":true,"started_s": %b, "elapsed_s": %b,"return":' % (_SECONDS, _SECONDS))
 _LENGTH: Final = struct.Struct(">I")
 _ARGS: Final = ',"args":'
 _KWARGS: Final = ',"kwargs":'

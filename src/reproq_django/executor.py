@@ -10,18 +10,14 @@ task failed. It is sent for every attempt, since only the worker knows whether a
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from inspect import iscoroutinefunction
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import django
-from django.conf import settings
 from django.db import connections, reset_queries
-from django.tasks import Task, TaskContext, TaskResult, TaskResultStatus, task_backends
+from django.tasks import TaskContext, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
-from django.tasks.exceptions import InvalidTaskBackend
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
@@ -30,8 +26,7 @@ from reproq.child.run import Runner, failure_of
 from reproq.errors import BadReturn, InvalidArguments, UnknownTask
 from reproq.lifecycle import Failure, Kind, Success
 from reproq_django.arguments import normalised, refuse
-from reproq_django.backend import ReproqBackend
-from reproq_django.resolve import find_task
+from reproq_django.named_task import NamedTask, find_named, moment_of
 from reproq_django.results import task_errors
 from reproq_django.signals import send_finished, send_started
 from reproq_django.task_class import altered
@@ -39,16 +34,6 @@ from reproq_django.task_class import altered
 logger = logging.getLogger(__name__)
 _PLAIN: Final = frozenset({str, int, bool})
 _json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode  # json.dumps would build one a call
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What all runs share that say the same of the same task: a result to copy, whose task is as they say, and the
-    class of its backend, which sends the signals. `function` is set where calling the task is calling that."""
-
-    result: TaskResult
-    sender: type
-    function: Callable[..., Any] | None
 
 
 def setup() -> Runner:
@@ -80,58 +65,13 @@ def run(message: dict[str, Any]) -> Success | Failure:
         connections.close_all()
 
 
-def execute(message: dict[str, Any], prepared: Callable[[dict[str, Any]], Prepared] | None = None) -> Success | Failure:
+def execute(message: dict[str, Any], find: Callable[[dict[str, Any]], NamedTask] = find_named) -> Success | Failure:
     """The same, but leave the connections to the caller, who may know the task already."""
     try:
-        known = (prepared or prepare)(message)
+        known = find(message)
     except UnknownTask as error:
         return _failure(Kind.UNKNOWN_TASK, error)
     return _attempt(_running_result(message, known.result), known)
-
-
-def prepare(message: dict[str, Any]) -> Prepared:
-    """Find the task that a payload names. Raises UnknownTask."""
-    backend = _backend(message["backend"])
-    task = find_task(message["task_path"], _task_aliases(backend), message["result_id"])
-    stored = altered(
-        task,
-        backend=message["backend"],
-        priority=message["priority"],
-        queue_name=message["queue_name"],
-        run_after=_moment(message["run_after"]),
-        max_attempts=message["max_attempts"],
-        timeout=message["timeout_seconds"],
-    )
-    is_called_plainly = type(task).call is Task.call and not iscoroutinefunction(task.func)
-    return Prepared(_blank_result(stored, message["backend"]), type(backend), task.func if is_called_plainly else None)
-
-
-def _backend(alias: str) -> Any:
-    try:
-        return task_backends[alias]
-    except InvalidTaskBackend:  # enqueued under an alias that this project has no more
-        return ReproqBackend(alias, {})
-
-
-def _task_aliases(backend: Any) -> Mapping[str, str]:
-    return backend.settled.task_aliases if isinstance(backend, ReproqBackend) else {}
-
-
-def _blank_result(task: Task, backend: str) -> TaskResult:
-    return TaskResult(
-        task=task,
-        id="",
-        status=TaskResultStatus.RUNNING,
-        enqueued_at=None,
-        started_at=None,
-        finished_at=None,
-        last_attempted_at=None,
-        args=[],
-        kwargs={},
-        backend=backend,
-        errors=[],
-        worker_ids=[],
-    )
 
 
 def _running_result(message: dict[str, Any], blank: TaskResult) -> TaskResult:
@@ -140,8 +80,8 @@ def _running_result(message: dict[str, Any], blank: TaskResult) -> TaskResult:
     return altered(
         blank,
         id=message["result_id"],
-        enqueued_at=_moment(message["enqueued_at"]),
-        started_at=_moment(message["started_at"]) or now,
+        enqueued_at=moment_of(message["enqueued_at"]),
+        started_at=moment_of(message["started_at"]) or now,
         last_attempted_at=now,
         args=message["args"],
         kwargs=message["kwargs"],
@@ -150,17 +90,7 @@ def _running_result(message: dict[str, Any], blank: TaskResult) -> TaskResult:
     )
 
 
-def _moment(text: str | None) -> datetime | None:
-    """A payload's time as Django's settings want it: aware in UTC, or naive in the default time zone."""
-    if text is None:
-        return None
-    moment = datetime.fromisoformat(text)
-    if settings.USE_TZ:
-        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return timezone.make_naive(moment, timezone.get_default_timezone())
-
-
-def _attempt(result: TaskResult, known: Prepared) -> Success | Failure:
+def _attempt(result: TaskResult, known: NamedTask) -> Success | Failure:
     sender = known.sender
     try:
         send_started(sender, result)

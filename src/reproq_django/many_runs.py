@@ -4,7 +4,7 @@ Between two runs stands what Django itself does between two requests. It cannot 
 (globals, working folder, environment): for that there is the executor `fork`.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from django.core.cache import caches
 from django.db import connections, reset_queries
@@ -13,18 +13,7 @@ from django.db.backends.signals import connection_created
 from reproq.child.run import Runner
 from reproq.lifecycle import Failure, Success
 from reproq_django import executor
-from reproq_django.executor import Prepared
-
-MAX_KNOWN: Final = 256
-_SAID_OF_A_TASK: Final = (
-    "task_path",
-    "backend",
-    "priority",
-    "queue_name",
-    "run_after",
-    "max_attempts",
-    "timeout_seconds",
-)
+from reproq_django.named_task import TaskFinder
 
 
 def setup() -> Runner:
@@ -37,7 +26,7 @@ class ManyRuns:
     """What one process keeps from run to run: the tasks it knows, and whether it has ever opened a connection."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], Prepared] = {}
+        self._find = TaskFinder()
         self._has_connected = False
         connection_created.connect(self._on_connection)
 
@@ -47,21 +36,12 @@ class ManyRuns:
             reset_queries()
             leave_broken_connections()
         try:
-            return executor.execute(message, self._prepared)
+            return executor.execute(message, self._find)
         finally:
             if self._has_connected:
                 end_connections()
             if "settings" in vars(caches):  # which they read when one is asked for: looking at each costs more
                 caches.close_all()
-
-    def _prepared(self, message: dict[str, Any]) -> Prepared:
-        """The task of a payload. Runs that say the same of the same task share one, as it is immutable."""
-        key = tuple(map(message.__getitem__, _SAID_OF_A_TASK))
-        if (found := self._known.get(key)) is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            found = self._known[key] = executor.prepare(message)
-        return found
 
     def _on_connection(self, **_: Any) -> None:
         self._has_connected = True

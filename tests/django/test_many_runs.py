@@ -3,11 +3,14 @@
 from contextvars import copy_context
 
 import pytest
+from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 from django.db import connection, connections, transaction
+from django.tasks.signals import task_finished, task_started
 from django.test import override_settings
 from django.utils import timezone, translation
 
-from reproq.lifecycle import Success
+from reproq.lifecycle import Kind, Success
 from reproq_django import many_runs
 from tests.django import tasks
 from tests.django.test_runner import payload
@@ -67,6 +70,59 @@ def test_the_query_log_of_debug_starts_anew(run):
         return len(connection.queries_log)
 
     assert [run(queries) for _ in range(3)] == ["1"] * 3
+
+
+def test_a_run_gets_what_it_says_of_its_task_and_not_what_the_last_one_said(django_project):
+    runner, seen = many_runs.setup(), []
+
+    def receive(task_result, **_):
+        task = task_result.task
+        seen.append((task_result.id, task.priority, task.queue_name, task.timeout, task_result.args))
+
+    said = [
+        {"result_id": "1-0", "priority": 5, "queue_name": "mail", "timeout_seconds": 9.0, "args": [1, 2]},
+        {"result_id": "2-0", "priority": 5, "queue_name": "mail", "timeout_seconds": 9.0, "args": [3, 4]},
+        {"result_id": "3-0", "priority": -7, "queue_name": "slow", "timeout_seconds": None, "args": [5, 6]},
+    ]
+    task_started.connect(receive)
+    try:
+        outcomes = [runner(payload("add") | one) for one in said]
+    finally:
+        task_started.disconnect(receive)
+    assert seen == [tuple(one.values()) for one in said]
+    assert outcomes == [Success("3"), Success("7"), Success("11")]
+
+
+def test_an_error_of_an_earlier_attempt_is_in_the_result_of_its_run_alone(django_project):
+    runner, seen = many_runs.setup(), []
+
+    def receive(task_result, **_):
+        seen.append((len(task_result.errors), task_result.attempts))
+
+    task_finished.connect(receive)
+    try:
+        runner(payload("fail", "this text"))
+        runner(payload("add", 1, 2) | {"errors": [], "worker_ids": ["w-1"]})
+    finally:
+        task_finished.disconnect(receive)
+    assert seen == [(2, 2), (0, 1)]
+
+
+def test_a_task_that_was_unknown_is_looked_for_again(django_project, monkeypatch):
+    runner = many_runs.setup()
+    assert runner(payload("deployed_meanwhile", 1, 2)).kind is Kind.UNKNOWN_TASK
+    monkeypatch.setattr(tasks, "deployed_meanwhile", tasks.add, raising=False)
+    assert "lives at" in runner(payload("deployed_meanwhile", 1, 2)).message
+
+
+def test_caches_are_closed_behind_the_run_that_used_one(run, monkeypatch):
+    closed = []
+    monkeypatch.setattr(BaseCache, "close", lambda self, **_: closed.append(True))
+    run(lambda: caches["default"].set("key", 1))
+    assert closed
+    closed.clear()
+    run(lambda: None)
+    assert not closed
 
 
 def test_language_and_time_zone_end_with_their_run(run):

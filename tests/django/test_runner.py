@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 from django.tasks import TaskResultStatus
-from django.tasks.signals import task_finished, task_started
+from django.tasks.signals import log_task_started, task_finished, task_started
 from django.test import override_settings
 
 from reproq.lifecycle import Failure, Kind, Success
@@ -136,6 +136,47 @@ def test_django_logs_start_and_end(run, caplog):
     texts = [record.getMessage() for record in caplog.records]
     assert ["RUNNING" in texts[0], "FAILED" in texts[1]] == [True, True]
     assert "this text" in caplog.text
+
+
+def test_whoever_listens_hears_of_every_run_also_where_nobody_shows_djangos_lines(run, caplog):
+    caplog.set_level("WARNING", logger="django.tasks")
+    heard = []
+
+    def receive(signal, task_result, **_):
+        heard.append(task_result.status)
+
+    for signal in (task_started, task_finished):
+        signal.connect(receive)
+    try:
+        run(payload("add", 1, 2))
+    finally:
+        for signal in (task_started, task_finished):
+            signal.disconnect(receive)
+    assert heard == ["RUNNING", "SUCCESSFUL"]
+
+
+def test_django_logs_a_failure_where_only_failures_are_shown(run, caplog):
+    caplog.set_level("WARNING", logger="django.tasks")
+    run(payload("add", 1, 2))
+    run(payload("fail", "this text"))
+    assert ["FAILED" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_receiver_instead_of_djangos_own_is_heard(run, caplog):
+    caplog.set_level("WARNING", logger="django.tasks")
+    heard = []
+
+    def receive(task_result, **_):
+        heard.append(task_result.id)
+
+    task_started.disconnect(log_task_started)
+    task_started.connect(receive)
+    try:
+        run(payload("add", 1, 2))
+    finally:
+        task_started.disconnect(receive)
+        task_started.connect(log_task_started)
+    assert heard == ["41-0123456789abcdef"]
 
 
 class Unreadable(dict):

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reproq import wire
 from reproq.errors import ProtocolError
 from reproq.lifecycle import Failure, Kind, Success
-from reproq.wire import MAX_FRAME_BYTES, REPLY_KINDS, FrameBuffer, Payload, Reply, decode_reply, frame
+from reproq.wire import MAX_FRAME_BYTES, REPLY_KINDS, FrameBuffer, Payload, Reply, decode_reply, frame, split_payload
 
 PAYLOAD = Payload(
     run_id=41,
@@ -88,7 +89,33 @@ def test_any_text_in_a_payload_stays_one_json_object(text: str, value: object) -
     assert message["args"] == [value]
 
 
+def test_payloads_that_share_a_beginning_share_nothing_that_a_reader_could_change() -> None:
+    body = replace(PAYLOAD, kwargs_json="{}", errors_json="[]").encode()
+    first, second = split_payload(body)[0], split_payload(body)[0]
+    assert first == second
+    first["worker_ids"].append("w-3")
+    first["errors"].append({})
+    first["priority"] = 7
+    assert split_payload(body)[0] == second
+
+
+@given(texts, texts)
+def test_a_payload_is_read_as_it_was_written(task_path: str, worker_id: str) -> None:
+    sent = replace(PAYLOAD, task_path=task_path, worker_ids=(worker_id, ',"run_id":1'), kwargs_json="{}")
+    message, args_json, kwargs_json = split_payload(sent.encode())
+    assert (args_json, kwargs_json) == (sent.args_json, "{}")
+    whole = json.loads(sent.encode())
+    assert message == {name: value for name, value in whole.items() if name not in ("args", "kwargs")}
+
+
 # Replies
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 4.7e-05, 5e-05, 0.25, 81023.123456789, 99999999999.0])
+def test_a_success_of_any_length_is_read_on_the_short_way(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = Reply(Success('{"a":[1]}'), seconds, seconds).encode()
+    monkeypatch.setattr(wire, "_number", None)  # which only the long way calls
+    assert decode_reply(body) == Reply(Success('{"a":[1]}'), seconds, seconds)
 
 
 @given(replies)

@@ -157,6 +157,8 @@ class MarkedOutput:
 
     def take(self) -> Output:
         """The output of the run that answered next: its mark was written before its reply."""
+        if self._ended:
+            return self._ended.popleft()
         for _ in range(MAX_READS_AT_ONCE):  # more than a pipe holds, and no end to what a grandchild may write
             if self._ended or not self._read():
                 break
@@ -185,8 +187,14 @@ class MarkedOutput:
             return False
         *ended, rest = (self._rest + data).split(self._mark)
         for printed in ended:
-            self._capture.add(printed)
-            self._ended.append(self._cut(with_rest=False))
+            if printed or self._capture.bytes_total:
+                self._capture.add(printed)
+                self._ended.append(self._cut(with_rest=False))
+            else:  # most runs print nothing
+                self._ended.append(NOTHING)
+        if not rest:
+            self._rest = b""
+            return True
         kept = self._longest_beginning(rest)
         self._capture.add(rest[: len(rest) - kept])
         self._rest = rest[len(rest) - kept :]

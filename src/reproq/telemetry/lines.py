@@ -24,6 +24,8 @@ LEVELS: Final = {
 }
 """Every event that is not here is logged as INFO."""
 
+_LEVEL_NAMES: Final = {level: f"{logging.getLevelName(level):7}" for level in (logging.INFO, *LEVELS.values())}
+
 logger = logging.getLogger("reproq")
 
 
@@ -41,10 +43,15 @@ def log_event(event: Event) -> None:
 
 def line(event: Event) -> str:
     """The event as text. Values with spaces or control characters are quoted, so that one event stays one line."""
-    return " ".join([event.name, *(f"{name}={_shown(value)}" for name, value in event.fields.items())])
+    text = event.name
+    for name, value in event.fields.items():
+        text += f" {name}={_shown(value)}"
+    return text
 
 
 def _shown(value: Field) -> str:
+    if type(value) is int:
+        return str(value)
     if isinstance(value, float):
         return f"{value:.3g}"
     text = str(value)
@@ -70,7 +77,7 @@ class StderrLines:
         if second != self._second:
             self._second, self._stamp = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
         milliseconds = int((now_s - second) * 1000)
-        sys.stderr.write(f"{self._stamp},{milliseconds:03} {logging.getLevelName(level):7} {line(event)}\n")
+        sys.stderr.write(f"{self._stamp},{milliseconds:03} {_LEVEL_NAMES[level]} {line(event)}\n")
 
 
 def log_to_stderr(verbose: bool = False) -> Handler:
