@@ -133,23 +133,26 @@ def _parse_constant(name: str) -> float:
 
 
 # A text this short holds no integer that int() could refuse, so the C scanner may read its integers by itself.
-_decode: Final = json.JSONDecoder(
+_decoder: Final = json.JSONDecoder(
     object_pairs_hook=_parse_object, parse_float=_parse_real, parse_constant=_parse_constant
-).decode
-_decode_long: Final = json.JSONDecoder(
+)
+_long_decoder: Final = json.JSONDecoder(
     object_pairs_hook=_parse_object,
     parse_float=_parse_real,
     parse_constant=_parse_constant,
     parse_int=_parse_integer,
-).decode
+)
 
 
 def _parse(text: str, name: str) -> Any:
     """The value of a stored text, its floats and integers within the domain. Raises BadSpec."""
     try:
-        if len(text) > SAFE_DIGITS:
-            return _decode_long(text)
-        return _decode(text)
+        decoder = _long_decoder if len(text) > SAFE_DIGITS else _decoder
+        if text.startswith(("[", "{")):
+            value, end = decoder.raw_decode(text)
+            if end == len(text):
+                return value
+        return decoder.decode(text)  # white space around it, or more than one value
     except BadSpec as refusal:
         raise BadSpec(f"{name}: {refusal}") from None
     except json.JSONDecodeError as error:

@@ -169,15 +169,17 @@ def split_payload(body: bytes) -> tuple[dict[str, Any], str, str]:
 
     The texts are needed as they were stored, since the hash tells `1` from `1.0`. The head holds no name `args` (a
     quote inside a string is escaped), so the first one is where they begin, and the decoder says where each ends.
+    Nor can the usual end stand in a string, or anywhere but at the end of the whole object.
     """
     try:
         text = body.decode("utf-8")
         head_end = text.index(_ARGS)
         start = head_end + len(_ARGS)
-        args_end = _scan(text, start)
-        if text.startswith(_PLAIN_END, args_end) and len(text) == args_end + len(_PLAIN_END):
-            message, kwargs_json = _message(text, head_end) | {"errors": []}, "{}"
+        if text.endswith(_PLAIN_END):  # whoever reads the arguments finds out whether that is one value
+            args_end, kwargs_json = len(text) - len(_PLAIN_END), "{}"
+            message = _message(text, head_end) | {"errors": []}
         else:
+            args_end = _scan(text, start)
             kwargs_start = args_end + len(_KWARGS)
             kwargs_end = _scan(text, kwargs_start)
             if not (text.startswith(_KWARGS, args_end) and text.startswith(_ERRORS, kwargs_end)):
@@ -206,7 +208,11 @@ def _shared_members(opening: str) -> dict[str, Any]:
 
 def _members(opening: str) -> dict[str, Any]:
     """An object that lacks its closing brace. Raises ValueError for what is none."""
-    members: dict[str, Any] = _scanner.decode(opening + "}")
+    text = opening + "}"
+    members: dict[str, Any]
+    members, end = _scanner.raw_decode(text, _skip_space(text, 0))
+    if end != len(text):
+        raise ValueError(f"an object ends at character {end} of {len(text)}")
     return members
 
 
