@@ -58,7 +58,7 @@ def test_one_claim_cannot_be_submitted_twice(driver: Driver) -> None:
 
 def test_an_idle_executor_has_nothing_due(driver: Driver) -> None:
     driver.run("echo", "[null]")
-    assert driver.executor.deadline() is None
+    driver.until(lambda: driver.executor.deadline() is None)  # children of earlier tests may still be ending
 
 
 @pytest.mark.parametrize("make", [make_fork, make_mock, lambda: make_command([("others.*", ("true",))])])
