@@ -3,7 +3,6 @@
 import json
 import struct
 from contextlib import suppress
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -83,7 +82,7 @@ def test_a_payload_holds_the_stored_texts_byte_for_byte() -> None:
 
 @given(texts, values)
 def test_any_text_in_a_payload_stays_one_json_object(text: str, value: object) -> None:
-    message = json.loads(replace(PAYLOAD, queue_name=text, args_json=json.dumps([value])).encode())
+    message = json.loads(PAYLOAD._replace(queue_name=text, args_json=json.dumps([value])).encode())
     assert message["queue_name"] == text
     assert message["args"] == [value]
 
