@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reproq.errors import ProtocolError
 from reproq.lifecycle import Failure, Kind, Success
@@ -40,8 +40,7 @@ REPLY_KINDS: Final = frozenset(
 """What a child may say of itself; every other kind is the worker's to find."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(NamedTuple):
     """One attempt at one run, as the child receives it. `args_json` and `kwargs_json` are the stored texts, untouched.
 
     Times are ISO 8601 with an offset, or None. `errors_json` is the stored list of earlier errors.

@@ -10,7 +10,7 @@ from reproq.worker.figures import Figures
 
 
 def claimed(run_id: int) -> Claimed:
-    payload = Payload.__new__(Payload)  # of what a run is, nothing is measured
+    payload = Payload(*[None] * len(Payload._fields))  # of what a run is, nothing is measured
     return Claimed(Claim(run_id, 7, 1, 0, 0, 3, "0" * 64), payload, waited_seconds=0.5)
 
 

@@ -1,11 +1,13 @@
 """What the loop decides, step by step, over the real SQL."""
 
+from datetime import timedelta
+
 import pytest
 
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Failure, Kind, Release
 from reproq.service import serve
-from reproq.store.requests import RescueRuns
+from reproq.store.requests import ClaimRuns, RescueRuns
 from reproq.store.rescues import RESCUE_LIMIT
 from tests.loops.conftest import Bench
 
@@ -398,3 +400,20 @@ def test_a_worker_leaves_the_row_of_its_successor_alone(bench: Bench) -> None:
     worker.close()
     bench.workers.remove(worker)
     assert bench.pg.execute("SELECT hostname FROM reproq_workers").fetchall() == [("elsewhere",)]
+
+
+def test_a_busy_worker_asks_to_promote_only_when_a_run_has_fallen_due(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(concurrency=1)
+    bench.enqueue(*range(4))
+    (later,) = bench.enqueue(9, run_after=bench.clock.now() + timedelta(seconds=5))
+    claims = []
+    for seconds in (0.0, 1.0, 1.0, 4.0):
+        bench.clock.advance(seconds)
+        bench.steps(worker, 4)
+        executor.end_all()
+        claims.append([one.promotes for one in bench.stores["w1"].asked if isinstance(one, ClaimRuns)])
+        bench.stores["w1"].asked.clear()
+    assert claims[0][0]  # at first, it knows of nothing
+    assert not any(claims[0][1:] + claims[1] + claims[2])
+    assert claims[3][0]
+    assert bench.pg.execute("SELECT status FROM task_runs WHERE id = %s", [later]).fetchone() != ("SCHEDULED",)

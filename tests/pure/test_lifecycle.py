@@ -1,6 +1,5 @@
 """The state machine as data, and `decide`, over every kind of end."""
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -87,7 +86,7 @@ def test_a_success_stores_its_text_and_counts_nothing() -> None:
 
 @pytest.mark.parametrize("kind", sorted(COUNTED))
 def test_a_counted_failure_below_the_bound_is_retried_after_its_back_off(kind: Kind) -> None:
-    verdict = decide(replace(CLAIM, failures=1), failure(kind))
+    verdict = decide(CLAIM._replace(failures=1), failure(kind))
     assert verdict.status is Status.SCHEDULED
     assert verdict.counts_failure
     assert verdict.delay_seconds == retry_delay(None, 2, CLAIM.spec_hash)
@@ -96,12 +95,12 @@ def test_a_counted_failure_below_the_bound_is_retried_after_its_back_off(kind: K
 
 @pytest.mark.parametrize("kind", sorted(COUNTED))
 def test_a_counted_failure_at_the_bound_ends_the_run(kind: Kind) -> None:
-    verdict = decide(replace(CLAIM, failures=2), failure(kind))
+    verdict = decide(CLAIM._replace(failures=2), failure(kind))
     assert (verdict.status, verdict.counts_failure, verdict.delay_seconds) == (Status.FAILED, True, 0.0)
 
 
 def test_with_one_attempt_the_first_failure_is_the_last() -> None:
-    assert decide(replace(CLAIM, max_attempts=1), failure(Kind.LEASE_EXPIRED)).status is Status.FAILED
+    assert decide(CLAIM._replace(max_attempts=1), failure(Kind.LEASE_EXPIRED)).status is Status.FAILED
 
 
 @pytest.mark.parametrize("kind", sorted(FINAL - {Kind.CANCELLED}))
@@ -128,7 +127,7 @@ def test_a_run_given_back_after_its_start_counts_a_release_and_no_failure() -> N
 
 
 def test_too_many_releases_count_as_a_failure_of_their_own_kind() -> None:
-    verdict = decide(replace(CLAIM, releases=2), Release("draining", started=True), max_releases=2)
+    verdict = decide(CLAIM._replace(releases=2), Release("draining", started=True), max_releases=2)
     assert (verdict.status, verdict.counts_failure) == (Status.SCHEDULED, True)
     assert verdict.error is not None
     assert verdict.error.kind is Kind.RELEASED
@@ -137,13 +136,13 @@ def test_too_many_releases_count_as_a_failure_of_their_own_kind() -> None:
 
 @pytest.mark.parametrize(("known_for", "delay"), [(0, 5), (5, 5), (40, 40), (300, 300), (86_399, 300)])
 def test_an_unknown_task_waits_as_long_as_it_was_unknown_within_bounds(known_for: float, delay: float) -> None:
-    verdict = decide(replace(CLAIM, unknown_for_seconds=known_for), failure(Kind.UNKNOWN_TASK))
+    verdict = decide(CLAIM._replace(unknown_for_seconds=known_for), failure(Kind.UNKNOWN_TASK))
     assert (verdict.status, verdict.delay_seconds, verdict.undo_attempt) == (Status.SCHEDULED, delay, True)
     assert not verdict.counts_failure
 
 
 def test_an_unknown_task_fails_when_its_grace_is_over() -> None:
-    verdict = decide(replace(CLAIM, unknown_for_seconds=UNKNOWN_TASK_GRACE_SECONDS), failure(Kind.UNKNOWN_TASK))
+    verdict = decide(CLAIM._replace(unknown_for_seconds=UNKNOWN_TASK_GRACE_SECONDS), failure(Kind.UNKNOWN_TASK))
     assert (verdict.status, verdict.undo_attempt) == (Status.FAILED, True)
 
 

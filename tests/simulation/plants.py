@@ -32,8 +32,8 @@ def fence_by_worker_id(patch: pytest.MonkeyPatch) -> None:
     """Whoever bears the id of the claim may write; a rescuer, when the lease has run out."""
     mine = "worker_id = current_setting('application_name')"  # the connection bears the worker's id
     late = "lease_expires_at < coalesce(%(now)s::timestamptz, now())"
-    fence = "run.claim_token = (%(tokens)s::bigint[])[array_position(%(ids)s::bigint[], run.id)]"
-    renewal = "claim_token = (%(tokens)s::bigint[])[array_position(%(ids)s::bigint[], id)]"
+    fence = "run.claim_token = (%(tokens)s::bigint[])[width_bucket(run.id, %(ids)s::bigint[])]"
+    renewal = "claim_token = (%(tokens)s::bigint[])[width_bucket(id, %(ids)s::bigint[])]"
     _rewrite(patch, {"finalize": ((fence, f"(run.{mine} OR run.{late})"),), "renew": ((renewal, mine),)})
 
 
@@ -72,16 +72,17 @@ def rescue_without_locking(patch: pytest.MonkeyPatch) -> None:
 
 def count_at_the_end(patch: pytest.MonkeyPatch) -> None:
     """The end of an attempt counts it, not the claim."""
+    undo = "(%(undo_attempts)s::bool[])[i]"
     counting = "attempts = attempts + 1,\n    worker_ids = worker_ids || %(worker_id)s::text,\n    "
     _rewrite(
         patch,
         {
             "claim": ((counting, ""),),
             "finalize": (
-                ("run.attempts - verdict.undo_attempt::int", "run.attempts + 1 - verdict.undo_attempt::int"),
+                (f"run.attempts - coalesce({undo}::int, 0)", f"run.attempts + 1 - coalesce({undo}::int, 0)"),
                 (
-                    "CASE WHEN verdict.undo_attempt THEN trim_array(run.worker_ids, 1) ELSE run.worker_ids END",
-                    "CASE WHEN verdict.undo_attempt THEN run.worker_ids ELSE run.worker_ids || run.worker_id END",
+                    f"CASE WHEN {undo} THEN trim_array(run.worker_ids, 1) ELSE run.worker_ids END",
+                    f"CASE WHEN {undo} THEN run.worker_ids ELSE run.worker_ids || run.worker_id END",
                 ),
             ),
         },

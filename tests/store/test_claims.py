@@ -230,11 +230,11 @@ def test_any_64_bits_are_a_token(cursor: Cursor, token: int) -> None:
         (lambda cursor, run_id: claim(cursor), "off"),
         (lambda cursor, run_id: finalize(cursor, run_id, SUCCEED), "on"),
         (lambda cursor, run_id: claims.renew(cursor, [(run_id, TOKEN)], 30, NOW), "on"),
-        (lambda cursor, run_id: claims.promote(cursor, now=NOW), "on"),
+        (lambda cursor, run_id: claims.promote(cursor, now=NOW), "off"),
     ],
     ids=["claim", "finalize", "renew", "promote"],
 )
-def test_only_the_commit_of_a_claim_is_asynchronous(
+def test_only_the_commits_of_a_claim_and_of_a_promotion_are_asynchronous(
     pg: psycopg.Connection, act: Callable[[Cursor, int], object], setting: str
 ) -> None:
     with pg.transaction(), pg.cursor() as cursor:

@@ -1,6 +1,5 @@
 """A batch that PostgreSQL refuses for one row: the row is singled out and fails, the others are stored."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -35,7 +34,7 @@ def succeed(run_ids: list[int], *bad: tuple[int, str]) -> FinalizeRuns:
     """The batch in which these runs succeed, those at the given places with the given texts."""
     batch = [Finalisation(run_id, TOKEN, SUCCEED) for run_id in run_ids]
     for place, text in bad:
-        batch[place] = replace(batch[place], verdict=Verdict(Status.SUCCESSFUL, return_json=text))
+        batch[place] = batch[place]._replace(verdict=Verdict(Status.SUCCESSFUL, return_json=text))
     return FinalizeRuns(tuple(batch))
 
 

@@ -1,8 +1,9 @@
-"""The store thread: answers in order, wakes its selector, waits out an outage, hands on what waiting cannot mend."""
+"""The store's threads: answers in order, wakes its selector, waits out an outage, hands on what waiting cannot mend."""
 
 import selectors
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,12 +15,22 @@ from reproq.cli.worker import longest_pause_seconds
 from reproq.config import Config
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.lifecycle import Status
+from reproq.store.claims import Finalisation
 from reproq.store.db import Database
-from reproq.store.requests import Answer, AskWorkLeft, ClaimRuns, ListQueues, Register, RescueAnswer, RescueRuns
+from reproq.store.requests import (
+    Answer,
+    AskWorkLeft,
+    ClaimRuns,
+    FinalizeRuns,
+    ListQueues,
+    Register,
+    RescueAnswer,
+    RescueRuns,
+)
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
 from tests.store.proxy import Proxy
-from tests.store.rows import NOW, insert
+from tests.store.rows import NOW, SUCCEED, TOKEN, insert
 
 PATIENCE_SECONDS = 20
 ROW = WorkerRow(
@@ -124,6 +135,117 @@ def test_the_connection_bears_the_workers_id_and_gives_the_server_no_settings(lo
         Ask(("SELECT count(*) FROM pg_settings WHERE source = 'client' AND name LIKE '%timeout%'",)),
     )
     assert (named.result, settings.result) == ("w-1", 0)
+
+
+def test_claims_are_answered_while_an_end_waits_to_be_stored(dsn: str, pg: psycopg.Connection, loop: Loop) -> None:
+    """Two lanes, each with a connection: a row that somebody holds holds up no claim."""
+    run_id = insert(pg.cursor(), Status.RUNNING)
+    claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
+    finalise = FinalizeRuns((Finalisation(run_id, TOKEN, SUCCEED),))
+    with pg.transaction():
+        pg.execute("SELECT FROM task_runs WHERE id = %s FOR UPDATE", [run_id])
+        loop.store.submit(finalise)
+        (claimed,) = loop.ask(claim)
+    loop.wait(lambda: len(loop.answers) == 2)
+    assert (claimed.request, loop.answers[1].result.stored) == (claim, {(run_id, TOKEN): Status.SUCCESSFUL})
+
+
+def test_a_lane_that_was_idle_during_an_outage_connects_anew_and_says_nothing(dsn: str, start: Any) -> None:
+    loop = start(dsn)
+    (before,) = loop.ask(ListQueues())
+    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'w-1'"
+    (answer,) = loop.ask(Ask((terminate, "SELECT 1")))
+    loop.wait(lambda: len(loop.notices) == 2)
+    (after,) = loop.ask(ListQueues())
+    assert (before.result, answer.result, after.result) == ([], 1, [])
+    assert [notice.split(":")[0] for notice in loop.notices] == [
+        "database lost, retrying until it is back",
+        "database back",
+    ]
+
+
+# What a request costs
+
+
+class CountingCursor:
+    """Counts statements: each is a round trip."""
+
+    def __init__(self, database: "Counted", cursor: psycopg.Cursor) -> None:
+        self.database = database
+        self.cursor = cursor
+
+    def execute(self, *args: Any) -> psycopg.Cursor:
+        self.database.trips += 1
+        return self.cursor.execute(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cursor, name)
+
+
+class Counted(Database):
+    """Counts round trips: a transaction has one for its BEGIN, and one for its COMMIT."""
+
+    trips = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        self.trips += 2
+        with super().transaction() as cursor:
+            yield CountingCursor(self, cursor)
+
+    @contextmanager
+    def statement(self) -> Iterator[Any]:
+        with super().statement() as cursor:
+            yield CountingCursor(self, cursor)
+
+
+def claiming(promotes: bool) -> ClaimRuns:
+    return ClaimRuns(
+        queues=("default",), limit=5, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0, promotes=promotes
+    )
+
+
+@pytest.fixture
+def counted(dsn: str) -> Iterator[Counted]:
+    database = Counted(dsn, "tests")
+    yield database
+    database.close()
+
+
+def test_a_claim_that_finds_something_is_one_round_trip_and_tells_when_the_next_run_falls_due(
+    pg: psycopg.Connection, counted: Counted
+) -> None:
+    insert(pg.cursor())
+    insert(pg.cursor(), Status.SCHEDULED, due_at=NOW + timedelta(seconds=90))
+    answer = claiming(promotes=False).run(counted, NOW)
+    assert (len(answer.claimed), answer.promoted, answer.next_due_seconds) == (1, None, 90)
+    assert counted.trips == 1
+
+
+def test_a_claim_that_is_to_promote_takes_one_more(pg: psycopg.Connection, counted: Counted) -> None:
+    insert(pg.cursor(), Status.SCHEDULED)
+    answer = claiming(promotes=True).run(counted, NOW)
+    assert (len(answer.claimed), answer.promoted, answer.next_due_seconds) == (1, 1, None)
+    assert counted.trips == 2
+
+
+def test_the_usual_ends_are_stored_by_one_round_trip(pg: psycopg.Connection, counted: Counted) -> None:
+    ids = [insert(pg.cursor(), Status.RUNNING) for _ in range(3)]
+    answer = FinalizeRuns(tuple(Finalisation(run_id, TOKEN, SUCCEED) for run_id in ids)).run(counted, NOW)
+    assert (len(answer.stored), counted.trips) == (3, 1)
+
+
+@pytest.mark.parametrize(("prepares", "prepared"), [(True, 1), (False, 0)])
+def test_statements_that_come_again_are_prepared_unless_a_pooler_cannot_hold_them(
+    dsn: str, prepares: bool, prepared: int
+) -> None:
+    database = Database(dsn, "tests", prepares=prepares).twin()
+    for _ in range(8):
+        ListQueues().run(database, None)
+    query = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%queue_name%'"
+    with database.statement() as cursor:
+        assert cursor.execute(query).fetchone() == (prepared,)
+    database.close()
 
 
 # Outages

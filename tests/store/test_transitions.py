@@ -89,6 +89,8 @@ def test_the_database_refuses_a_claim_outside_of_running(cursor: Cursor, status:
     [
         (Status.READY, {"priority": 101}, "priority_bounded"),
         (Status.READY, {"spec_hash": "ab"}, "spec_hash_whole"),
+        (Status.READY, {"spec_hash": "5F" * 32}, "spec_hash_whole"),
+        (Status.READY, {"spec_hash": "5f" * 31 + "5\n"}, "spec_hash_whole"),
         (Status.RUNNING, {"worker_id": None}, "claim_only_while_running"),
         (Status.RUNNING, {"attempts": 2}, "attempts_are_worker_ids"),
         (Status.FAILED, {"failures": 2}, "counters_bounded"),

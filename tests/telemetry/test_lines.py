@@ -6,7 +6,7 @@ import re
 import pytest
 
 from reproq.telemetry import lines
-from reproq.telemetry.events import Event
+from reproq.telemetry.events import Event, Telemetry
 
 EVENT = Event("run.succeeded", {"id": 7, "seconds": 0.25})
 LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO    run\.succeeded id=7 seconds=0\.25\n"
@@ -25,6 +25,7 @@ def test_events_are_written_as_the_logger_writes(
 ) -> None:
     write = lines.log_to_stderr()
     write(EVENT)
+    write.flush()
     lines.log_event(EVENT)
     assert re.fullmatch(LINE * 2, capsys.readouterr().err)
 
@@ -32,7 +33,9 @@ def test_events_are_written_as_the_logger_writes(
 def test_what_is_below_the_level_is_not_written(
     bare_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines.log_to_stderr()(Event("run.claimed", {"id": 7}))
+    write = lines.log_to_stderr()
+    write(Event("run.claimed", {"id": 7}))
+    write.flush()
     assert capsys.readouterr().err == ""
     assert "run.claimed" in lines.unheard()
     assert "run.succeeded" not in lines.unheard()
@@ -45,3 +48,16 @@ def test_a_logger_that_the_project_configured_is_the_one_that_writes(bare_logger
     bare_logger.addHandler(handler)
     lines.log_to_stderr()(EVENT)
     assert [record.getMessage() for record in records] == ["run.succeeded id=7 seconds=0.25"]
+
+
+def test_lines_are_written_when_whoever_emits_is_about_to_wait_or_a_thousand_are_kept(
+    bare_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry = Telemetry([lines.log_to_stderr()])
+    telemetry.emit("run.succeeded", id=7, seconds=0.25)
+    assert capsys.readouterr().err == ""
+    telemetry.flush()
+    assert re.fullmatch(LINE, capsys.readouterr().err)
+    for _ in range(lines.MOST_KEPT):
+        telemetry.emit("run.succeeded", id=7, seconds=0.25)
+    assert capsys.readouterr().err.count("\n") == lines.MOST_KEPT

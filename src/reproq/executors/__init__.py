@@ -4,17 +4,15 @@ An executor knows how to run payloads and how they ended. It refuses to know wha
 `lifecycle.decide`), the database, and the clock on the wall: all its moments are CLOCK_MONOTONIC seconds.
 """
 
-from dataclasses import dataclass
 from selectors import BaseSelector
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from reproq.lifecycle import Key, Outcome
 from reproq.output import NOTHING, Output
 from reproq.wire import Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """The end of one attempt. `started_s` is None when its task never began."""
 
     key: Key

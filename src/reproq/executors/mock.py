@@ -1,6 +1,7 @@
 """No process at all: each run is a deadline, then a success with null. For measuring what everything else costs."""
 
 import time
+from collections import OrderedDict
 from selectors import BaseSelector
 
 from reproq.executors import Ended
@@ -19,8 +20,8 @@ class MockExecutor:
         self._sleep_seconds = sleep_seconds
         self._concurrency = concurrency
         self._pace = Pace(sleep_seconds)
-        self._begins: dict[Key, float] = {}  # in the order of their ends, since all sleep equally long
-        self._waiting: dict[Key, None] = {}
+        self._begins: OrderedDict[Key, float] = OrderedDict()  # in the order of their ends: all sleep equally long
+        self._waiting: OrderedDict[Key, None] = OrderedDict()  # a dict is slow at giving up its first
         self._ended: list[Ended] = []
         self._adopted = Adopted()
 
@@ -43,8 +44,10 @@ class MockExecutor:
     def submit(self, key: Key, payload: Payload) -> None:
         if key in self._begins or key in self._waiting:
             raise ValueError(f"run {key[0]} is running already under this claim token")
-        self._waiting[key] = None
-        self._begin_next(time.monotonic())
+        if self._waiting or len(self._begins) >= self._concurrency:
+            self._waiting[key] = None
+        else:
+            self._begin(key, time.monotonic())
 
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         now = time.monotonic()
@@ -73,17 +76,18 @@ class MockExecutor:
             over_s = begun_s + self._sleep_seconds
             if now < over_s:
                 return
-            del self._begins[key]
+            self._begins.popitem(last=False)
             self._ended.append(Ended(key, MOCK_RETURN, begun_s, over_s))
             self._begin_next(over_s)
 
     def _begin_next(self, moment_s: float) -> None:
         """A waiting run begins, if there is a place: at that moment, not at the one at which we come to look."""
         if self._waiting and len(self._begins) < self._concurrency:
-            key = next(iter(self._waiting))
-            del self._waiting[key]
-            last_s = next(reversed(self._begins.values()), moment_s)
-            self._begins[key] = max(moment_s, last_s)
+            self._begin(self._waiting.popitem(last=False)[0], moment_s)
+
+    def _begin(self, key: Key, moment_s: float) -> None:
+        last_s = next(reversed(self._begins.values()), moment_s)
+        self._begins[key] = last_s if last_s > moment_s else moment_s
 
     def take_ended(self) -> list[Ended]:
         ended, self._ended = self._ended, []

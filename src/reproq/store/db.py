@@ -109,11 +109,17 @@ def is_bad_row(error: BaseException) -> bool:
 class Database:
     """One connection, made when it is first needed and again after it broke."""
 
-    def __init__(self, dsn: str, application_name: str) -> None:
+    def __init__(self, dsn: str, application_name: str, *, prepares: bool = True) -> None:
+        """`prepares`: whether statements that come again are prepared; some poolers cannot hold them."""
         check_address(dsn)
         self.dsn = dsn
         self._application_name = application_name
+        self._prepares = prepares
         self._connection: psycopg.Connection[Any] | None = None
+
+    def twin(self) -> "Database":
+        """Another connection to the same place, made when it is first needed."""
+        return Database(self.dsn, self._application_name, prepares=self._prepares)
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
@@ -121,10 +127,21 @@ class Database:
 
         Raises AddressRefused for a refused address and NotMigrated where our tables are missing.
         """
+        with self._mended() as connection, connection.transaction(), connection.cursor() as cursor:
+            yield cursor
+
+    @contextmanager
+    def statement(self) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor each of whose statements is a transaction of its own: one round trip where `transaction` takes
+        three. Otherwise like `transaction`."""
+        with self._mended() as connection, connection.cursor() as cursor:
+            yield cursor
+
+    @contextmanager
+    def _mended(self) -> Iterator[psycopg.Connection[Any]]:
         connection = self.connected()
         try:
-            with connection.transaction(), connection.cursor() as cursor:
-                yield cursor
+            yield connection
         except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
             raise NotMigrated(
                 f"the database {address(self.dsn)} lacks what this version of Reproq needs "
@@ -142,7 +159,9 @@ class Database:
         given = conninfo.conninfo_to_dict(self.dsn)
         params = CONNECTION_DEFAULTS | {"application_name": self._application_name[:63]} | given
         try:
-            self._connection = psycopg.connect(conninfo.make_conninfo("", **params), autocommit=True)
+            self._connection = psycopg.connect(
+                conninfo.make_conninfo("", **params), autocommit=True, prepare_threshold=5 if self._prepares else None
+            )
         except psycopg.OperationalError as error:
             if is_refusal(error):
                 raise AddressRefused(

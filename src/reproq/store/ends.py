@@ -1,7 +1,7 @@
 """Stores the ends of claims so that no bad row holds up the others: what is refused for one of them is halved."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -45,8 +45,9 @@ def store_ends(
 ) -> None:
     """Store these ends by one transaction, and add what became of them to `answer`. One that is refused for a row is
     halved, again and again, until that row stands alone."""
+    lone = claims.takes_one_statement(batch)
     try:
-        with database.transaction() as cursor:
+        with database.statement() if lone else database.transaction() as cursor:
             answer.stored.update(claims.finalize(cursor, batch, time.monotonic(), now))
     except (psycopg.Error, UnicodeEncodeError) as error:
         if not is_bad_row(error):
@@ -73,4 +74,4 @@ def _reason(error: psycopg.Error | UnicodeEncodeError) -> str:
 def _replaced(item: Finalisation, reason: str) -> Finalisation:
     message = f"the attempt ended as {item.verdict.status}, but PostgreSQL refused to store it: {reason}"
     failure = failure_of_kind(Kind.BAD_RETURN, message)
-    return replace(item, verdict=Verdict(Status.FAILED, error=failure), output=NOTHING)
+    return item._replace(verdict=Verdict(Status.FAILED, error=failure), output=NOTHING)

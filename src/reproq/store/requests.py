@@ -43,18 +43,19 @@ class Deregister:
     worker: WorkerRow
 
     def run(self, database: Database, now: Clock) -> None:
-        with database.transaction() as cursor:
+        with database.statement() as cursor:
             workers.deregister(cursor, self.worker)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimAnswer:
-    """The claimed runs, how many were promoted before, and the seconds until the next scheduled run falls due.
+    """The claimed runs, how many were promoted before (None: that was not asked), and the seconds until the next
+    scheduled run falls due.
 
     `began_s` is this host's CLOCK_MONOTONIC when the transaction began, whose now() the waits of the runs end at."""
 
     claimed: list[Claimed]
-    promoted: int
+    promoted: int | None
     next_due_seconds: float | None
     began_s: float = 0.0
     took_seconds: float = 0.0
@@ -62,7 +63,7 @@ class ClaimAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRuns:
-    """Promote what is due, then claim.
+    """Claim, in one round trip. First promote what is due, where something is known to be: that takes another.
 
     Each try draws a token of its own: an earlier one, whose connection was given up, may still be on its way, and what
     it claims when it arrives must not bear the token of what was claimed since. And each looks first for what earlier
@@ -75,6 +76,7 @@ class ClaimRuns:
     worker_id: str
     lease_seconds: float
     unknown_paths: tuple[str, ...] = ()
+    promotes: bool = True
     _tried: list[int] = field(default_factory=list, init=False, compare=False)  # tokens of tries without an answer
 
     def run(self, database: Database, now: Clock) -> ClaimAnswer:
@@ -82,9 +84,13 @@ class ClaimRuns:
             with database.transaction() as cursor:
                 rescues.give_back_unheard(cursor, self.worker_id, self._tried, now)
         self._tried.append(self.draw_token())
-        with database.transaction() as cursor:
-            began_s = time.monotonic()
-            promoted = claims.promote(cursor, now=now)
+        asked_s = time.monotonic()
+        promoted = None
+        if self.promotes:
+            with database.statement() as cursor:
+                promoted = claims.promote(cursor, now=now)
+        began_s = time.monotonic()
+        with database.statement() as cursor:
             claimed = claims.claim(
                 cursor,
                 queues=self.queues,
@@ -95,9 +101,12 @@ class ClaimRuns:
                 unknown_paths=self.unknown_paths,
                 now=now,
             )
-            full = len(claimed) == self.limit
-            next_due = None if full else queues.next_due_seconds(cursor, now)
-        return ClaimAnswer(claimed, promoted, next_due, began_s, time.monotonic() - began_s)
+        if claimed:
+            next_due = claimed[0].next_due_seconds
+        else:  # no row that could have told it, and nothing that would wait for another round trip
+            with database.statement() as cursor:
+                next_due = queues.next_due_seconds(cursor, now)
+        return ClaimAnswer(claimed, promoted, next_due, began_s, time.monotonic() - asked_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,7 @@ class AskCancelled:
     held: tuple[Key, ...]
 
     def run(self, database: Database, now: Clock) -> list[Key]:
-        with database.transaction() as cursor:
+        with database.statement() as cursor:
             return claims.cancel_requested(cursor, self.held)
 
 
@@ -176,7 +185,7 @@ class RescueRuns:
             if not is_bad_row(error):
                 raise
             rescued = self._one_by_one(database, now)
-        with database.transaction() as cursor:
+        with database.statement() as cursor:
             return RescueAnswer(rescued, rescues.soonest_lease_seconds(cursor, now))
 
     def _one_by_one(self, database: Database, now: Clock) -> list[Rescued]:
@@ -193,7 +202,7 @@ class ListQueues:
     """The names of the queues that hold READY runs."""
 
     def run(self, database: Database, now: Clock) -> list[str]:
-        with database.transaction() as cursor:
+        with database.statement() as cursor:
             return queues.ready_queues(cursor)
 
 
@@ -206,7 +215,7 @@ class SayIdle:
     queues: tuple[str, ...]
 
     def run(self, database: Database, now: Clock) -> None:
-        with database.transaction() as cursor:
+        with database.statement() as cursor:
             workers.say_idle(cursor, self.worker, self.queues)
 
 
@@ -235,6 +244,14 @@ Request = (
     | SayIdle
     | AskWorkLeft
 )
+
+
+def takes_in(request: Request) -> bool:
+    """Whether it is asked to find work. Such requests keep their order among themselves (what is said of being idle is
+    committed before the claim behind it looks), and so do all others: a rescue comes after the renewals before it."""
+    return isinstance(request, ClaimRuns | ListQueues | SayIdle | AskWorkLeft)
+
+
 Result = str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Key] | RescueAnswer | list[str] | bool
 
 

@@ -47,7 +47,7 @@ def expired(
     rows = fetch_all(cursor, "expired", {"lease_seconds": lease_seconds, "limit": limit, "now": now})
     claims = []
     for *held, backoff, worker_id, task_path in rows:
-        claim = replace(Claim(*held), backoff_seconds=tuple(backoff) if backoff else None)
+        claim = Claim(*held)._replace(backoff_seconds=tuple(backoff) if backoff else None)
         claims.append((claim, worker_id, task_path))
     return claims
 

@@ -25,6 +25,8 @@ LEVELS: Final = {
 """Every event that is not here is logged as INFO."""
 
 _LEVEL_NAMES: Final = {level: f"{logging.getLevelName(level):7}" for level in (logging.INFO, *LEVELS.values())}
+MOST_KEPT: Final = 1000
+"""Lines that are kept for one write."""
 
 logger = logging.getLogger("reproq")
 
@@ -66,9 +68,10 @@ class StderrLines:
     def __init__(self) -> None:
         self._second = -1
         self._stamp = ""
+        self._kept: list[str] = []
 
     def __call__(self, event: Event) -> None:
-        """Write one event as one line."""
+        """Keep one event as one line, until `flush`."""
         level = LEVELS.get(event.name, logging.INFO)
         if not logger.isEnabledFor(level):
             return
@@ -77,7 +80,15 @@ class StderrLines:
         if second != self._second:
             self._second, self._stamp = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
         milliseconds = int((now_s - second) * 1000)
-        sys.stderr.write(f"{self._stamp},{milliseconds:03} {_LEVEL_NAMES[level]} {line(event)}\n")
+        self._kept.append(f"{self._stamp},{milliseconds:03} {_LEVEL_NAMES[level]} {line(event)}\n")
+        if len(self._kept) >= MOST_KEPT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines, all of them at once."""
+        if self._kept:
+            lines, self._kept = self._kept, []
+            sys.stderr.write("".join(lines))
 
 
 def log_to_stderr(verbose: bool = False) -> Handler:

@@ -43,6 +43,7 @@ class Intake:
         self._queue_list = Duty()
         self._work_check = Duty(next_s=float("inf"))
         self._unknown: dict[str, Failure] = {}
+        self._due_s = float("-inf")  # from when on a run may be due for its promotion: at first, for all we know
         self._is_stale = False  # the claim on its way may have come too early for what we have heard since
         self._ahead_from_s = float("-inf")
         self.trip_seconds = 0.0
@@ -97,6 +98,7 @@ class Intake:
                 worker_id=self._row.worker_id,
                 lease_seconds=self._config.lease,
                 unknown_paths=tuple(self._unknown),
+                promotes=now >= self._due_s,
             )
 
     def on_claimed(self, answer: ClaimAnswer, limit: int, now: float) -> None:
@@ -104,18 +106,25 @@ class Intake:
         if answer.claimed and self._claims.asked_s is not None:
             self.trip_seconds += TRIP_WEIGHT * (now - self._claims.asked_s - self.trip_seconds)
         self._claims.asked_s = None
+        until_due = self._until_due(answer)
+        self._due_s = now + until_due
         if len(answer.claimed) == limit or self._is_stale:
             self._is_stale = False
             self._claims.next_s = now
             return
-        wait_seconds = self._config.poll_interval
-        if answer.next_due_seconds is not None:
-            is_held = answer.next_due_seconds <= 0 and not answer.promoted
-            until_due = OVERDUE_SECONDS if is_held else max(answer.next_due_seconds, 0.0) + JUST_AFTER_SECONDS
-            wait_seconds = min(wait_seconds, until_due)
+        wait_seconds = min(self._config.poll_interval, until_due)
         if self._serves_all and answer.promoted:
             wait_seconds = 0.0  # what was promoted may stand in a queue whose name we do not know yet
         self._claims.next_s = self._queue_list.next_s = now + wait_seconds
+
+    def _until_due(self, answer: ClaimAnswer) -> float:
+        """In how many seconds there may be something to promote."""
+        seconds = answer.next_due_seconds
+        if seconds is None:
+            return float("inf")
+        if seconds > 0 or answer.promoted:
+            return max(seconds, 0.0) + JUST_AFTER_SECONDS
+        return 0.0 if answer.promoted is None else OVERDUE_SECONDS
 
     def claim_again(self, now: float, in_seconds: float = 0.0) -> None:
         """Look sooner than at the next poll; what `*` stands for is asked again first."""

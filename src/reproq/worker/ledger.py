@@ -39,8 +39,9 @@ class Ledger:
 
     def start(self, claimed: Claimed) -> Key:
         """A claimed run begins."""
-        self.running[claimed.claim.key] = claimed
-        return claimed.claim.key
+        key = claimed.claim.key
+        self.running[key] = claimed
+        return key
 
     def end(self, ended: Ended) -> bool:
         """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before.
@@ -67,8 +68,8 @@ class Ledger:
         """Decide what becomes of a claim, and keep it until it is stored."""
         claim = claimed.claim
         verdict = decide(claim, outcome, max_releases=self._max_releases)
-        item = Finalisation(*claim.key, verdict, started_s, ended_s, claim.attempt, output)
-        self.ending[claim.key] = item
+        item = Finalisation(claim.run_id, claim.token, verdict, started_s, ended_s, claim.attempt, output)
+        self.ending[item.key] = item
         self._ending_size += item.size
 
     def stored(self, key: Key) -> None:

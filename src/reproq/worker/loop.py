@@ -14,7 +14,7 @@ from typing import Final
 
 from reproq.config import Config
 from reproq.executors import Ended, Executor
-from reproq.lifecycle import Key, Kind, Release, failure_of_kind
+from reproq.lifecycle import Key, Kind, Release, Success, failure_of_kind
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.listener import Deaf, Ear
@@ -122,6 +122,7 @@ class Worker:
         self._tell_notices()
         self._stop_what_outlasts_the_drain()
         self._ask()
+        self._telemetry.flush()
 
     def reap_adopted(self) -> None:
         """Some child of this process has ended: if the kernel handed it to us, reap it."""
@@ -149,6 +150,7 @@ class Worker:
             self._telemetry.emit("worker.left_behind", runs=self.left_behind, next="their leases bring them back")
         self.selector.close()
         self._telemetry.emit("worker.stopped", worker=self._row.worker_id)
+        self._telemetry.flush()
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
@@ -163,12 +165,8 @@ class Worker:
         moments = [*self._presence.moments(), *self._wakeups.moments()]
         if self._room() > 0:
             moments += self._intake.moments()
-        if (deadline := self._executor.deadline()) is not None:
-            moments.append(deadline)
         moments += self._control.moments(self._ledger.running)
-        if (drained := self._drain.moment()) is not None:
-            moments.append(drained)
-        return moments
+        return moments + [one for one in (self._executor.deadline(), self._drain.moment()) if one is not None]
 
     def _room(self) -> int:
         """How many more runs may be claimed now."""
@@ -184,7 +182,8 @@ class Worker:
         self._figures.ended(batch)
         for ended in batch:
             tell_output(self._telemetry, ended)
-            self._learn_from(ended)
+            if not isinstance(ended.outcome, Success):
+                self._learn_from(ended)
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
 

@@ -10,6 +10,8 @@ from reproq.telemetry.events import Telemetry
 
 def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
     """A run that starts."""
+    if not telemetry.is_heard("run.claimed"):
+        return
     claim, payload = claimed.claim, claimed.payload
     waited = claimed.waited_seconds
     telemetry.emit("run.claimed", id=claim.run_id, task=payload.task_path, attempt=claim.attempt, waited_seconds=waited)
@@ -18,7 +20,9 @@ def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
 def tell_stored(telemetry: Telemetry, item: Finalisation, answer: FinalizeAnswer) -> None:
     """What became of an end that was to be stored."""
     key = item.key
-    if key in answer.refused:
+    if not answer.refused and answer.stored.get(key) is Status.SUCCESSFUL:
+        _tell_success(telemetry, item)
+    elif key in answer.refused:
         then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
         telemetry.emit("run.return_refused", id=key[0], reason=answer.refused[key], next=then)
     elif key in answer.stored:
@@ -34,8 +38,7 @@ def _tell_end(telemetry: Telemetry, item: Finalisation, status: Status) -> None:
         case Status.CANCELLED:
             telemetry.emit("run.cancelled", id=item.run_id)
         case Status.SUCCESSFUL:
-            elapsed = None if item.started_s is None or item.ended_s is None else item.ended_s - item.started_s
-            telemetry.emit("run.succeeded", id=item.run_id, seconds=elapsed)
+            _tell_success(telemetry, item)
         case Status.READY:
             telemetry.emit("run.released", id=item.run_id, reason=verdict.waiting_reason)
         case Status.SCHEDULED if error:
@@ -43,6 +46,11 @@ def _tell_end(telemetry: Telemetry, item: Finalisation, status: Status) -> None:
             telemetry.emit("run.retried", id=item.run_id, kind=error.kind, error=error.message, retry_in_seconds=wait)
         case _ if error:
             telemetry.emit("run.failed", id=item.run_id, status=status, kind=error.kind, error=error.message)
+
+
+def _tell_success(telemetry: Telemetry, item: Finalisation) -> None:
+    elapsed = None if item.started_s is None or item.ended_s is None else item.ended_s - item.started_s
+    telemetry.emit("run.succeeded", id=item.run_id, seconds=elapsed)
 
 
 def tell_output(telemetry: Telemetry, ended: Ended) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import django.db.models.functions.datetime
 import django.db.models.functions.text
+import django.db.models.lookups
 from django.db import migrations, models
 from django.db.models.expressions import RawSQL
 
@@ -180,7 +181,10 @@ class Migration(migrations.Migration):
                         condition=models.Q(("priority__range", (-100, 100))), name="task_runs_priority_bounded"
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("spec_hash__regex", "^[0-9a-f]{64}$")),
+                        condition=models.Q(
+                            django.db.models.lookups.Exact(django.db.models.functions.text.Length("spec_hash"), 64),
+                            ("spec_hash__regex", "^[0-9a-f]*$"),
+                        ),
                         name="task_runs_spec_hash_whole",
                     ),
                     models.CheckConstraint(

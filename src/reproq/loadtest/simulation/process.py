@@ -17,8 +17,8 @@ from reproq.lifecycle import Key, Outcome, Release
 from reproq.loadtest.simulation.clock import HostClock
 from reproq.loadtest.simulation.rules import Actor, Interrupted, Rule, Violation
 from reproq.loadtest.simulation.session import Disturbance, Session
-from reproq.store.requests import Answer, Request
-from reproq.store.thread import answer_once, void_answer
+from reproq.store.lane import answer_once, void_answer
+from reproq.store.requests import Answer, Request, takes_in
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.wire import Payload
@@ -100,21 +100,42 @@ class HandExecutor:
             self.end(key, Release("the executor was closed", started=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and when it came: by the host's clock, and as which of its process."""
+
+    request: Request
+    asked_s: float
+    place: int
+
+
+@dataclass(slots=True)
+class HandLane:
+    """A lane of the store, served from outside: one request at a time, in order, again after an outage."""
+
+    session: Session
+    waiting: deque[Asked] = field(default_factory=deque)
+
+
 @dataclass(slots=True)
 class HandStore:
-    """The store thread's queue, served from outside: one request at a time, in order, again after an outage."""
+    """The store's two lanes. While one is held in the middle of a request, the other may go on."""
 
     serve_rest: Callable[[], None]
     """Called at the worker's orderly end: what is queued is answered if the database is there."""
     host: HostClock
-    waiting: deque[tuple[Request, float]] = field(default_factory=deque)
+    holding: HandLane
+    intake: HandLane
     answers: list[Answer] = field(default_factory=list)
+    asked: int = 0
 
     def start(self, selector: BaseSelector) -> None:
         """Nothing to register."""
 
     def submit(self, request: Request) -> None:
-        self.waiting.append((request, self.host.monotonic()))
+        self.asked += 1
+        lane = self.intake if takes_in(request) else self.holding
+        lane.waiting.append(Asked(request, self.host.monotonic(), self.asked))
 
     def take_answers(self) -> list[Answer]:
         answers, self.answers = self.answers, []
@@ -126,6 +147,17 @@ class HandStore:
     def close(self) -> None:
         self.serve_rest()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self.holding.waiting) + len(self.intake.waiting)
+
+    @property
+    def next(self) -> HandLane | None:
+        """The lane whose turn it is: of those that are not in the middle of something, that of the oldest request."""
+        free = [lane for lane in (self.holding, self.intake) if lane.waiting and not lane.session.is_lent]
+        return min(free, key=lambda lane: lane.waiting[0].place, default=None)
+
 
 class Process:
     """A worker's process, from its start to its death or its orderly end."""
@@ -136,18 +168,18 @@ class Process:
         worker_id: str,
         actor: Actor,
         host: HostClock,
-        session: Session,
+        sessions: tuple[Session, Session],
         database_is_away: Callable[[], bool],
     ) -> None:
         self.worker_id = worker_id
         self.actor = actor
         self.host = host
-        self.session = session
+        self.sessions = sessions
         self._database_is_away = database_is_away
         self.is_alive = True
         self.frozen_until = 0.0
         self.executor = HandExecutor(host)
-        self.store = HandStore(self._serve_rest, host)
+        self.store = HandStore(self._serve_rest, host, HandLane(sessions[0]), HandLane(sessions[1]))
         row = WorkerRow(
             worker_id=worker_id,
             hostname=f"simulated-{worker_id}",
@@ -176,9 +208,15 @@ class Process:
 
     @property
     def can_serve(self) -> bool:
-        """Whether its store thread has something to ask, somebody to ask, and is not in the middle of it."""
-        is_free = self.can_act and not self.session.is_lent
-        return is_free and bool(self.store.waiting) and not self._database_is_away()
+        """Whether a lane of its store has something to ask, somebody to ask, and is not in the middle of it."""
+        return self.can_act and self.store.next is not None and not self._database_is_away()
+
+    @property
+    def next_request(self) -> Request:
+        """What is asked next; `can_serve` says whether there is anything."""
+        lane = self.store.next
+        assert lane is not None, "it can serve"  # noqa: S101
+        return lane.waiting[0].request
 
     def step(self) -> None:
         """One step of the loop; an orderly end when that was the last one. Raises Violation when it raises anything."""
@@ -196,20 +234,22 @@ class Process:
                 self._close()
 
     def serve(self, disturbance: Disturbance) -> None:
-        """The store thread's next try at the oldest request."""
-        request, asked_s = self.store.waiting[0]
+        """The store's next try at the oldest request."""
+        lane = self.store.next
+        assert lane is not None, "it can serve"  # noqa: S101
+        asked = lane.waiting[0]
         with self.host.told(), suppress(Died):
-            answer = void_answer(request, self.host.monotonic() - asked_s)
+            answer = void_answer(asked.request, self.host.monotonic() - asked.asked_s)
             if answer is None:
-                with self.session.lent(self.actor, self.host.clock.now(), disturbance) as session:
+                with lane.session.lent(self.actor, self.host.clock.now(), disturbance) as session:
                     try:
-                        answer = answer_once(request, session, session.now)
+                        answer = answer_once(asked.request, session, session.now)
                     except psycopg.Error:
                         return  # it stays the oldest, and is asked again
             if self.is_alive:
-                self.store.waiting.popleft()
+                lane.waiting.popleft()
                 self.store.answers.append(answer)
-                self.executor.claimed |= self.session.claimed
+                self.executor.claimed |= lane.session.claimed
 
     def freeze(self, seconds: float) -> None:
         """Nothing of the process runs for so long; its children do."""
@@ -225,16 +265,18 @@ class Process:
         if self.is_alive:
             self.is_alive = False
             self.executor.executions.clear()
-            self.store.waiting.clear()
+            self.store.holding.waiting.clear()
+            self.store.intake.waiting.clear()
             self.worker.selector.close()
-            self.session.break_off(Died())
+            for session in self.sessions:
+                session.break_off(Died())
 
     def _close(self) -> None:
         self.worker.close()
         self.is_alive = False
 
     def _serve_rest(self) -> None:
-        left = len(self.store.waiting) + 1
-        while len(self.store.waiting) < left and self.can_serve:  # each try answers one, or is the last
-            left = len(self.store.waiting)
+        left = self.store.waiting + 1
+        while self.store.waiting < left and self.can_serve:  # each try answers one, or is the last
+            left = self.store.waiting
             self.serve(Disturbance())

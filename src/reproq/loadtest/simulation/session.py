@@ -124,6 +124,12 @@ class Session(Database):
             raise
         self._commit(connection)
 
+    @contextmanager
+    def statement(self) -> Iterator[psycopg.Cursor[Any]]:
+        """Its one statement can be struck before and after, like that of any other transaction."""
+        with self.transaction() as cursor:
+            yield cursor
+
     def rows(self) -> tuple[Row, ...]:
         """Every run, as this session sees it."""
         return tuple(Row(*row) for row in self.connected().execute(sql("runs")).fetchall())

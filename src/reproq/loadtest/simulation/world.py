@@ -162,12 +162,13 @@ class World:
         if before is not None:
             if before.is_alive:
                 return
-            self._sessions.give_back(before.session)
+            for session in before.sessions:
+                self._sessions.give_back(session)
         self._lives += 1
         worker_id = self._history.worker_ids[place]
         actor = Actor(f"{worker_id}#{self._lives}", self._lives)
-        session = self._sessions.take(worker_id)
-        self._processes[place] = Process(self._config, worker_id, actor, self._hosts[place], session, self._is_away)
+        sessions = self._sessions.take(worker_id), self._sessions.take(worker_id)
+        self._processes[place] = Process(self._config, worker_id, actor, self._hosts[place], sessions, self._is_away)
 
     def _work(self, process: Process) -> None:
         """Step and serve until nothing is left to do now, or somebody else's transaction is in the way."""
@@ -176,15 +177,15 @@ class World:
             if not process.can_serve:
                 return
             while process.can_serve:
-                waiting = len(process.store.waiting)
+                waiting = process.store.waiting
                 self._serve_next(process)
-                if len(process.store.waiting) == waiting:
+                if process.store.waiting == waiting:
                     return
         if not self._holds:
             raise Violation(Rule.LOOP, f"{process.actor.name} asks again and again, and no time passes")
 
     def _serve_next(self, process: Process) -> None:
-        match self._armed.pop(type(process.store.waiting[0][0]).__name__, None):
+        match self._armed.pop(type(process.next_request).__name__, None):
             case None:
                 process.serve(Disturbance())
             case Ambush(_, boundary, events):
@@ -206,7 +207,7 @@ class World:
         if not process.can_serve:
             return
         if fault is Fault.LATE:
-            self._on_their_way.append((process.actor, process.worker_id, process.store.waiting[0][0]))
+            self._on_their_way.append((process.actor, process.worker_id, process.next_request))
         else:
             process.serve(disturbance(fault, boundary, process))
 

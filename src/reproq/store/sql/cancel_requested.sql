@@ -4,5 +4,5 @@ FROM task_runs
 WHERE
     id = ANY(%(ids)s::bigint[])
     AND status = 'RUNNING'
-    AND claim_token = (%(tokens)s::bigint[])[array_position(%(ids)s::bigint[], id)]
+    AND claim_token = (%(tokens)s::bigint[])[width_bucket(id, %(ids)s::bigint[])]
     AND cancel_requested_at IS NOT NULL

@@ -108,10 +108,19 @@ WHERE
     (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
     AND id = ANY(ARRAY(SELECT best.id FROM best UNION ALL SELECT rest.id FROM rest))
 RETURNING
-    id, nonce, claim_token, attempts, failures, releases, max_attempts, spec_hash, backoff_seconds,
+    id, claim_token, attempts, failures, releases, max_attempts, spec_hash, backoff_seconds,
     CASE WHEN errors -> -1 ->> 'kind' = 'unknown_task'
         THEN coalesce(extract(epoch FROM claimed_at - (errors -> -1 ->> 'first_at')::timestamptz)::float8, 0)
         ELSE 0 END,
-    backend, task_path, args::text, kwargs::text, queue_name, priority, run_after, enqueued_at, started_at,
-    last_attempted_at, worker_ids, errors::text, timeout_seconds, due_at, claimed_at,
-    expires_at IS NOT NULL AND started_at IS NULL AND expires_at <= claimed_at
+    nonce, backend, task_path, args::text, kwargs::text, queue_name, priority,
+    to_json(run_after)::text, to_json(enqueued_at)::text, to_json(started_at)::text, to_json(last_attempted_at)::text,
+    worker_ids, errors::text, timeout_seconds,
+    date_part('epoch', claimed_at - due_at),
+    expires_at IS NOT NULL AND started_at IS NULL AND expires_at <= claimed_at,
+    (
+        SELECT date_part('epoch', run.due_at - coalesce(%(now)s::timestamptz, now()))
+        FROM task_runs AS run
+        WHERE run.status = 'SCHEDULED'
+        ORDER BY run.due_at
+        LIMIT 1
+    )

@@ -4,5 +4,5 @@ SET lease_expires_at = coalesce(%(now)s::timestamptz, now()) + %(lease_seconds)s
 WHERE
     id = ANY(%(ids)s::bigint[])
     AND status = 'RUNNING'
-    AND claim_token = (%(tokens)s::bigint[])[array_position(%(ids)s::bigint[], id)]
+    AND claim_token = (%(tokens)s::bigint[])[width_bucket(id, %(ids)s::bigint[])]
 RETURNING id, cancel_requested_at IS NOT NULL

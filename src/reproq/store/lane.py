@@ -1,0 +1,142 @@
+"""A lane of the store: a thread with a connection of its own, which answers requests one by one and waits out a lost
+database. It refuses to know of any other lane but whether that has lost the database.
+"""
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+
+from reproq.store.db import Database, is_outage
+from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
+
+MAX_WAITING_REQUESTS: Final = 64
+FIRST_RETRY_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 5.0
+
+
+def void_answer(request: Request, waited_seconds: float) -> Answer | None:
+    """The answer to a request that was asked so long ago that it must not be tried any more; None for all others."""
+    if isinstance(request, RescueRuns) and waited_seconds > request.patience_seconds:
+        return Answer(request, RescueAnswer([], 0.0))
+    return None
+
+
+def answer_once(request: Request, database: Database, now: Clock) -> Answer:
+    """One try at a request. Raises psycopg.Error when waiting may mend it.
+
+    What can never succeed is an answer, too: the loop raises its error, where a thread that died would hang it.
+    """
+    try:
+        return Answer(request, request.run(database, now))
+    except psycopg.Error as error:
+        if is_outage(error):
+            raise
+        return Answer(request, error=error)
+    except Exception as error:
+        return Answer(request, error=error)
+
+
+class Contact:
+    """What the lanes of a store know together of the database: whether it is lost, told once a change, and how often it
+    was. Any of their threads may call."""
+
+    def __init__(self, place: str, tell: Callable[[str], None]) -> None:
+        self.losses = 0
+        self._place = place
+        self._tell = tell
+        self._without: set[object] = set()
+        self._lock = threading.Lock()
+
+    def lost(self, lane: object, error: psycopg.Error) -> None:
+        """This lane cannot reach it."""
+        with self._lock:
+            if not self._without:
+                self.losses += 1
+                self._tell(f"database lost, retrying until it is back: {self._place}: {error}")
+            self._without.add(lane)
+
+    def back(self, lane: object) -> None:
+        """This lane has had an answer."""
+        if lane in self._without:
+            with self._lock:
+                self._without.discard(lane)
+                if not self._without:
+                    self._tell(f"database back: {self._place}")
+
+
+class Lane:
+    """One thread with one connection, which answers its requests in their order.
+
+    While the database is away it is tried again after growing pauses, of at most `longest_pause_seconds`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        contact: Contact,
+        answered: Callable[[Answer], None],
+        longest_pause_seconds: float,
+    ) -> None:
+        self._database = database
+        self._contact = contact
+        self._answered = answered
+        self._longest_pause_seconds = longest_pause_seconds
+        self._losses = 0
+        self._requests: queue.Queue[tuple[Request, float] | None] = queue.Queue(MAX_WAITING_REQUESTS)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, request: Request) -> None:
+        """Queue a request. Raises queue.Full rather than block."""
+        self._requests.put_nowait((request, time.monotonic()))
+
+    def stop(self) -> None:
+        """Answer what is queued unless the database is away, then end."""
+        if self._thread.is_alive():
+            self._stopping.set()
+            with suppress(queue.Full):  # then the thread hangs in a call, and ends with the process
+                self._requests.put_nowait(None)
+
+    def join(self, timeout_seconds: float) -> None:
+        """Wait for the end."""
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    def _serve(self) -> None:
+        while (asked := self._requests.get()) is not None:
+            answer = self._answer(*asked)
+            if answer is None:
+                break
+            self._answered(answer)
+        self._database.close()
+
+    def _answer(self, request: Request, asked_s: float) -> Answer | None:
+        """The answer, however long it takes. None when the loop closed the store while the database was away."""
+        wait_seconds = FIRST_RETRY_SECONDS
+        while True:
+            if (answer := void_answer(request, time.monotonic() - asked_s)) is not None:
+                return answer
+            if self._losses != self._contact.losses:  # what ended another lane's connection has ended this one's, too
+                self._losses = self._contact.losses
+                self._database.close()
+            try:
+                answer = answer_once(request, self._database, None)
+            except psycopg.Error as error:
+                self._contact.lost(self, error)
+            else:
+                if answer.error is None:
+                    self._contact.back(self)
+                return answer
+            if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
+                return None
+            wait_seconds = min(wait_seconds * 2, self._longest_pause_seconds)
