@@ -52,4 +52,4 @@ DATABASES = {
         "OPTIONS": dict(_address),
     }
 }
-TASKS = {"default": {"BACKEND": "reproq_django.backend.ReproqBackend", "QUEUES": []}}
+TASKS = {"default": {"BACKEND": "reproq_django.backend.ReproqBackend", "QUEUES": [], "OPTIONS": {"RETENTION": "90d"}}}

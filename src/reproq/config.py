@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from reproq.errors import ConfigurationError
+from reproq.retention import DEFAULT as DEFAULT_RETENTION
+from reproq.retention import Retention, retention
 from reproq.values import EXECUTORS, LISTEN_MODES, commands, duration, executor_name, listen_mode, names, text, whole
 
 
@@ -28,7 +30,8 @@ class Knob:
 
 
 def _knob(default: Any, explanation: str, parse: Callable[[object], Any], *environment: str, **more: Any) -> Any:
-    return dataclass_field(default=default, metadata={"knob": Knob(explanation, parse, environment, **more)})
+    knob = Knob(explanation, parse, environment, **more)
+    return dataclass_field(default=default, repr=not knob.secret, metadata={"knob": knob})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,20 @@ class Config:
     )
     report_json: str = _knob(
         "", "A file to which a worker writes its report when it ends.", text, "REPROQ_REPORT_JSON", "REPORT_JSON"
+    )
+    retention: Retention = _knob(  # noqa: RUF009 - it is frozen, too
+        DEFAULT_RETENTION,
+        "How long finished runs are kept before workers delete them, by status and queue; off keeps everything.",
+        retention,
+        "REPROQ_RETENTION",
+    )
+    prune_interval: float = _knob(
+        60.0,
+        "About how often a worker looks for runs that are kept no longer.",
+        duration,
+        "REPROQ_PRUNE_INTERVAL",
+        bounds=(0.1, 86_400),
+        unit="s",
     )
     output_bytes: int = _knob(
         1 << 16, "Most that is kept of a run's output.", whole, "REPROQ_OUTPUT_BYTES", bounds=(0, 1 << 24), unit="bytes"

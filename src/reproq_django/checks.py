@@ -5,13 +5,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's word
+from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's word
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from reproq.config import load
 from reproq.errors import ConfigurationError
 from reproq.queue_names import queue_name_fault
+from reproq.retention import retention
 from reproq_django.conf import (
     DEFAULT_DATABASE,
     SET_ELSEWHERE,
@@ -32,7 +33,19 @@ def check_backend(alias: str, params: dict[str, Any]) -> list[CheckMessage]:
                 id="reproq.E005",
             )
         ]
-    return problems(alias, params)
+    return [*problems(alias, params), *_asked(alias, params)]
+
+
+def _asked(alias: str, params: dict[str, Any]) -> Iterator[CheckMessage]:
+    """What a project had better decide itself. No warning: it works, and `check --fail-level WARNING` passes."""
+    if "retention" not in options_of(params):
+        yield Info(
+            f"TASKS[{alias!r}] does not say how long finished runs are kept: workers delete successful ones after "
+            "30 days, failed and cancelled ones after 90.",
+            hint="Choose: OPTIONS = {'RETENTION': '30d'}, {'RETENTION': {'successful': '30d', 'failed': '90d'}}, or "
+            "{'RETENTION': 'off'} to keep everything.",
+            id="reproq.I014",
+        )
 
 
 def problems(alias: str, params: dict[str, Any]) -> list[CheckMessage]:
@@ -46,6 +59,7 @@ def problems(alias: str, params: dict[str, Any]) -> list[CheckMessage]:
     found += _values(alias, params)
     found += _backoff(where, options.get("backoff"))
     found += _aliases(where, options.get("task_aliases"))
+    found += _retention(where, options.get("retention", ""), params.get("QUEUES", ["default"]))
     found += _database(where, options.get("database", DEFAULT_DATABASE))
     return found
 
@@ -96,6 +110,22 @@ def _aliases(where: str, value: Any) -> Iterator[CheckMessage]:
     for path in value:
         if path in _renames(path, value):
             yield Error(f"{where}['TASK_ALIASES'] leads from {path!r} back to it.", hint=hint, id="reproq.E007")
+
+
+def _retention(where: str, value: Any, queues: Any) -> Iterator[CheckMessage]:
+    try:
+        named = [name for name, _ in retention(value).queues]
+    except ValueError:  # _values says so
+        return
+    for name in named if isinstance(queues, list | tuple | set | frozenset) and queues else ():
+        if name not in queues:
+            near = get_close_matches(name, map(str, queues), 1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            yield Error(
+                f"{where}['RETENTION'] names the queue {name!r}, in which no task can be.",
+                hint=f"{hint}QUEUES has {', '.join(map(str, queues))}: add it there, or take it out here.",
+                id="reproq.E015",
+            )
 
 
 def _renames(path: str, renames: dict[str, str]) -> set[str]:

@@ -73,7 +73,8 @@ def faults() -> list[Fault]:
     from django.core import checks
 
     django.setup()
-    found = (message for message in checks.run_checks() if str(message.id).startswith("reproq."))
+    ours = (message for message in checks.run_checks() if str(message.id).startswith("reproq."))
+    found = (message for message in ours if message.level > checks.INFO)
     return [Fault(f"{message.id}: {message.msg}", message.hint or "") for message in found]
 
 

@@ -20,12 +20,33 @@ def found(options=None, **params):
         return [problem for problem in checks.run_checks() if (problem.id or "").startswith("reproq.")]
 
 
+def faults(options=None, **params):
+    """The same, without what a project is merely asked."""
+    return [problem for problem in found(options, **params) if problem.level > checks.INFO]
+
+
 @pytest.mark.parametrize(
     "options",
-    [None, {}, {"MAX_ATTEMPTS": 5, "TIMEOUT": "5m", "LEASE": 60, "HEARTBEAT": 20}, {"queues": "*", "Backoff": [1, 2]}],
+    [{}, {"MAX_ATTEMPTS": 5, "TIMEOUT": "5m", "LEASE": 60, "HEARTBEAT": 20}, {"queues": "*", "Backoff": [1, 2]}],
 )
 def test_good_settings_have_no_finding(options):
-    assert found(options) == []
+    assert found(options | {"RETENTION": "30d"}) == []
+
+
+@pytest.mark.parametrize("options", [None, {}])
+def test_a_project_that_has_not_chosen_how_long_runs_are_kept_is_asked_to(options):
+    (asked,) = found(options)
+    assert (asked.id, asked.level) == ("reproq.I014", checks.INFO)
+    assert "successful ones after 30 days, failed and cancelled ones after 90" in asked.msg
+    assert "{'RETENTION': 'off'} to keep everything" in asked.hint
+
+
+def test_a_retention_of_a_queue_that_no_task_can_be_in_is_an_error():
+    options = {"RETENTION": {"queues": {"mial": "1d", "mail": "off"}}}
+    (problem,) = found(options, QUEUES=["default", "mail"])
+    assert problem.id == "reproq.E015"
+    assert "Did you mean 'mail'? QUEUES has default, mail" in problem.hint
+    assert found(options, QUEUES=[]) == []
 
 
 @pytest.mark.parametrize(
@@ -45,12 +66,14 @@ def test_good_settings_have_no_finding(options):
         ({"DATABASE": "nowhere"}, "reproq.E003", "The aliases are default"),
         ({"DATABASE": ["default"]}, "reproq.E003", "The aliases are default"),
         (["MAX_ATTEMPTS"], "reproq.E006", "MAX_ATTEMPTS"),
+        ({"RETENTION": "0"}, "reproq.E002", "Correct the value"),
+        ({"RETENTION": {"done": "1d"}}, "reproq.E002", "Correct the value"),
         ({"TASK_ALIASES": ["a.b"]}, "reproq.E007", "shop.tasks.old_name"),
         ({"TASK_ALIASES": {"a.b": "c.d", "c.d": "a.b"}}, "reproq.E007", "shop.tasks.old_name"),
     ],
 )
 def test_a_mistake_is_an_error_with_a_hint(options, code, hint):
-    problems = found(options)
+    problems = faults(options)
     assert {problem.id for problem in problems} == {code}
     assert all(problem.level == checks.ERROR for problem in problems)
     assert hint in problems[0].hint
@@ -58,16 +81,16 @@ def test_a_mistake_is_an_error_with_a_hint(options, code, hint):
 
 @pytest.mark.parametrize("queues", ["default", 7, ["a,b"], [""], [3]])
 def test_queues_that_are_no_list_of_names_are_an_error(queues):
-    assert found(QUEUES=queues)[0].id == "reproq.E008"
+    assert faults(QUEUES=queues)[0].id == "reproq.E008"
 
 
 def test_all_mistakes_are_told_at_once():
-    codes = {problem.id for problem in found({"X": 1, "TIMEOUT": "x", "DATABASE": "y"}, QUEUES="abc")}
+    codes = {problem.id for problem in faults({"X": 1, "TIMEOUT": "x", "DATABASE": "y"}, QUEUES="abc")}
     assert codes == {"reproq.E001", "reproq.E002", "reproq.E003", "reproq.E008"}
 
 
 def test_another_database_is_a_warning_since_tests_may_run_on_one(sqlite):
-    (problem,) = found({"DATABASE": sqlite})
+    (problem,) = faults({"DATABASE": sqlite})
     assert (problem.id, problem.level) == ("reproq.W004", checks.WARNING)
     assert "reproq_django.testing" in problem.hint
 

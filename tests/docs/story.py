@@ -47,7 +47,7 @@ TEMPLATES = [{
         "django.contrib.messages.context_processors.messages",
     ]},
 }]
-TASKS = {"default": {"BACKEND": "reproq_django.backend.ReproqBackend"}}
+TASKS = {"default": {"BACKEND": "reproq_django.backend.ReproqBackend", "OPTIONS": {"RETENTION": "30d"}}}
 """
 MANAGE = """
 import sys

@@ -25,6 +25,7 @@ FLOORS: dict[str, tuple[int, str]] = {
             "reproq.values",
             "reproq.errors",
             "reproq.queue_names",
+            "reproq.retention",
         ],
         (0, "pure"),
     ),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from psycopg import Cursor, sql
+from psycopg import Connection, Cursor, sql
 
 from reproq.lifecycle import Failure, Kind, Status, Verdict
 from reproq.store import claims
@@ -83,3 +83,20 @@ RETRY = Verdict(Status.SCHEDULED, error=failure(), counts_failure=True, delay_se
 RELEASE = Verdict(Status.READY, counts_release=True, waiting_reason="drain")
 GIVE_BACK = Verdict(Status.READY, undo_attempt=True, waiting_reason="drain")
 CANCEL = Verdict(Status.CANCELLED, error=failure(Kind.CANCELLED))
+
+
+ENDED_AGO = """
+INSERT INTO task_runs (
+    task_path, queue_name, status, attempts, worker_ids, enqueued_at, due_at, started_at, last_attempted_at,
+    finished_at, return_value
+)
+SELECT
+    'app.tasks.add', %(queue)s, %(status)s, 1, '{w}', moment, moment, moment, moment, moment,
+    CASE WHEN %(status)s = 'SUCCESSFUL' THEN '1'::json END
+FROM (SELECT now() - %(days)s * interval '1 day' AS moment) AS at, generate_series(1, %(runs)s)
+"""
+
+
+def ended_ago(pg: Connection, days: float, status: str = "SUCCESSFUL", queue: str = "default", runs: int = 1) -> None:
+    """So many runs that ended so many days ago, by the database's own clock."""
+    pg.execute(ENDED_AGO, {"days": days, "status": status, "queue": queue, "runs": runs})

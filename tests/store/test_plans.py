@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from psycopg import Cursor, sql
 
-from reproq.lifecycle import Verdict
-from reproq.store import claims, interventions, queues, rescues, runs
+from reproq.lifecycle import Status, Verdict
+from reproq.retention import Rule
+from reproq.store import claims, interventions, queues, rescues, retention, runs
 from reproq.store.claims import Finalisation
 from tests.plugins.databases import TestServer
 from tests.store.rows import FAIL, LEASE_SECONDS, NOW, RELEASE, RETRY, SUCCEED, TOKEN, claim
@@ -22,6 +23,7 @@ from tests.store.rows import FAIL, LEASE_SECONDS, NOW, RELEASE, RETRY, SUCCEED, 
 pytestmark = pytest.mark.plan
 
 BATCH = 100
+PRUNED = Rule(1.0, (Status.SUCCESSFUL,))
 LOAD = """
 INSERT INTO task_runs (
     task_path, args, spec_hash, queue_name, priority, due_at, status, attempts, worker_ids, claim_token, worker_id,
@@ -53,7 +55,7 @@ FROM (
 STATISTICS = ["never analysed", "analysed idle", "analysed under load"]
 STATEMENTS = ["claim", "finalize", "renew", "expired", "promote", "next_due", "ready_queues"]
 STATEMENTS += ["work_left", "work_left anywhere", "latest_of_spec", "requeue"]
-STATEMENTS += ["retry", "cancel", "claim with unknown tasks", "cancel_requested", "soonest_lease"]
+STATEMENTS += ["retry", "cancel", "claim with unknown tasks", "cancel_requested", "soonest_lease", "prune"]
 
 
 @pytest.fixture(scope="module", params=STATISTICS)
@@ -153,6 +155,9 @@ def act(name: str, explain: Explain) -> None:
             rescues.soonest_lease_seconds(cursor, NOW)
         case "expired":
             rescues.expired(cursor, LEASE_SECONDS, now=NOW.replace(hour=13))
+        case "prune":
+            with pytest.raises(AssertionError):  # no row is answered
+                retention.prune(cursor, "default", PRUNED, retention.START, 5 * BATCH, NOW.replace(hour=13))
         case "promote":
             claims.promote(cursor, BATCH, NOW)
         case "next_due":
@@ -182,6 +187,7 @@ PAGES = {
     "finalize": 60 * BATCH,
     "renew": 20 * BATCH,
     "promote": 60 * BATCH,
+    "prune": 60 * 5 * BATCH,
     "next_due": 20,
     "latest_of_spec": 20,
     "work_left": 100,

@@ -9,6 +9,7 @@ from reproq.cli.project import database_options, gather
 from reproq.cli.show import as_json_text, console
 from reproq.cli.worker import worker_flags
 from reproq.config import KNOBS, Config, load, origins
+from reproq.retention import Retention
 from reproq.store.db import address
 
 MASK: Final = "(secret)"
@@ -44,4 +45,6 @@ def shown(effective: Config, name: str) -> Any:
         return f"{value:g}s"
     if name == "commands":
         return json.dumps(dict(value), ensure_ascii=False) if value else ""
+    if isinstance(value, Retention):
+        return str(value)
     return ",".join(value) if isinstance(value, tuple) else value

@@ -138,6 +138,7 @@ def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Co
             "there is no database address: run this where manage.py is, set DJANGO_SETTINGS_MODULE, "
             "or give --dsn or DATABASE_URL (postgresql://user:password@host:5432/name)"
         )
+    _refuse_unknown_queues(config, project, origins(*sources)["retention"])
     place = origins(*sources)["dsn"]
     if project.dsn and config.dsn != project.dsn:
         _refuse_two_databases(config.dsn, place, project.dsn)
@@ -145,6 +146,18 @@ def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Co
     if (context := click.get_current_context(silent=True)) is not None and project.migrate:
         context.meta[MIGRATE_BY] = project.migrate
     return config, project
+
+
+def _refuse_unknown_queues(config: Config, project: Project, place: str) -> None:
+    """A slip of the hand in a retention would delete too soon, or never."""
+    for name, _ in config.retention.queues if project.queues else ():
+        if name not in project.queues:
+            near = get_close_matches(name, project.queues, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(
+                f"{place}: retention names the queue {name!r}, in which no task can be: QUEUES has "
+                f"{', '.join(project.queues)}{hint}"
+            )
 
 
 def _warn_of_misspelt_variables() -> None:

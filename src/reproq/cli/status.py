@@ -1,18 +1,20 @@
 """`reproq status`: what waits, what runs, what ended in the last hour, and who works."""
 
-import dataclasses
 import socket
+from dataclasses import asdict
 from typing import Any, Final
 
 import click
 
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
-from reproq.cli.show import as_json_text, console
+from reproq.cli.show import as_json_text, console, when
 from reproq.config import Config
+from reproq.retention import Rule, rules, shown
 from reproq.store.db import opened
 from reproq.store.insight import WorkerLine, count_finished, count_unfinished, list_workers
 from reproq.store.queues import ready_queues
+from reproq.store.retention import Outlook, outlook
 
 WINDOW_SECONDS: Final = 3600.0
 
@@ -30,10 +32,12 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
         unfinished = count_unfinished(cursor)
         finished = count_finished(cursor, WINDOW_SECONDS)
         workers = list_workers(cursor)
+        coming = [(rule, outlook(cursor, config.backend, rule)) for rule in rules(config.retention)]
         unserved = unserved_queues(ready_queues(cursor), [worker for worker in workers if is_alive(worker, config)])
     if as_json:
         facts = {"unfinished": unfinished, "finished_last_hour": finished, "unserved_queues": unserved}
-        click.echo(as_json_text(facts | {"workers": [dataclasses.asdict(worker) for worker in workers]}))
+        told = [{"after_seconds": rule.age_seconds, "of": covered(rule), **asdict(seen)} for rule, seen in coming]
+        click.echo(as_json_text({**facts, "workers": [asdict(worker) for worker in workers], "retention": told}))
         return 0
     out = console()
     out.print("now        " + "  ".join(f"{name} {count}" for name, count in unfinished.items()))
@@ -52,7 +56,30 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
     for name in unserved:
         remedy = f"{command} --queues {name}"
         out.print(f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}")
+    for line in retention_lines(coming):
+        out.print(f"retention  {line}", soft_wrap=True)
     return 0
+
+
+def covered(rule: Rule) -> str:
+    """The runs that a rule deletes."""
+    general = f"{', '.join(rule.statuses)} runs" if rule.statuses else ""
+    if general and rule.named:
+        general += f" of all queues but {', '.join(rule.named)}"
+    pairs = (pair.partition(" ") for pair in rule.pairs)
+    return "; ".join(filter(None, [general, *(f"{status} runs of {queue}" for status, _, queue in pairs)]))
+
+
+def retention_lines(coming: list[tuple[Rule, Outlook]]) -> list[str]:
+    """What will be deleted when, one line a rule."""
+    lines = [f"{covered(rule)} go after {shown(rule.age_seconds)}: {in_words(seen)}" for rule, seen in coming]
+    return lines or ["off; no run is ever deleted"]
+
+
+def in_words(seen: Outlook) -> str:
+    """What goes now, and when the next one does."""
+    over = f"{seen.over:,}{' or more' if seen.is_more else ''} now"
+    return f"{over}, the next at {when(seen.next_at)}" if seen.next_at else over
 
 
 def say_who_lives_here(config: Config) -> int:

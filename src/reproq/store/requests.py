@@ -16,6 +16,7 @@ from reproq.store.claims import Claimed, Finalisation
 from reproq.store.db import Database, is_bad_row
 from reproq.store.ends import FinalizeAnswer, parts, store_ends
 from reproq.store.rescues import Rescued
+from reproq.store.retention import PruneAnswer, PruneRuns
 from reproq.store.workers import WorkerRow
 
 Clock = datetime | None
@@ -243,6 +244,10 @@ Request = (
     | ListQueues
     | SayIdle
     | AskWorkLeft
+    | PruneRuns
+)
+Result = (
+    str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Key] | RescueAnswer | list[str] | bool | PruneAnswer
 )
 
 
@@ -250,9 +255,6 @@ def takes_in(request: Request) -> bool:
     """Whether it is asked to find work. Such requests keep their order among themselves (what is said of being idle is
     committed before the claim behind it looks), and so do all others: a rescue comes after the renewals before it."""
     return isinstance(request, ClaimRuns | ListQueues | SayIdle | AskWorkLeft)
-
-
-Result = str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Key] | RescueAnswer | list[str] | bool
 
 
 @dataclass(frozen=True, slots=True)

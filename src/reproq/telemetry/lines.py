@@ -18,6 +18,7 @@ LEVELS: Final = {
     "run.lease_lost": logging.WARNING,
     "run.return_refused": logging.ERROR,
     "worker.id_taken": logging.WARNING,
+    "prune.refused": logging.WARNING,
     "worker.left_behind": logging.ERROR,
     "executor.notice": logging.WARNING,
     "database.notice": logging.WARNING,

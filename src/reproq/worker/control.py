@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from reproq.lifecycle import Key
-from reproq.store.requests import AskCancelled
+from reproq.store.requests import AskCancelled, Request
 from reproq.worker.duty import Duty
 
 CONTROL_SECONDS: Final = 1.0
@@ -25,7 +25,7 @@ class Control:
         if running and self._duty.asked_s is None:
             yield self._duty.next_s
 
-    def requests(self, now: float, running: Collection[Key]) -> Iterator[AskCancelled]:
+    def requests(self, now: float, running: Collection[Key]) -> Iterator[Request]:
         """The question, when it is due."""
         if running and self._duty.is_due(now):
             self._duty.ask(now, CONTROL_SECONDS)

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, islice
 from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
@@ -33,6 +33,7 @@ from reproq.store.requests import (
     RescueAnswer,
     RescueRuns,
 )
+from reproq.store.retention import PruneAnswer, PruneRuns
 from reproq.store.thread import Store
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
@@ -42,6 +43,7 @@ from reproq.worker.figures import Figures
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
+from reproq.worker.pruning import Pruning
 from reproq.worker.tell import tell_claimed, tell_discarded, tell_output, tell_rescued, tell_stored
 from reproq.worker.wakeups import Wakeups
 
@@ -81,6 +83,7 @@ class Worker:
         self._wakeups = Wakeups(ear, row, self.selector)
         self._storing: tuple[Finalisation, ...] = ()
         self._control = Control()
+        self._pruning = Pruning(config, telemetry, draw_fraction, monotonic())
         self._drain = Drain(config.kill_grace)
         store.start(self.selector)
         executor.start(self.selector)
@@ -152,8 +155,6 @@ class Worker:
         self._telemetry.emit("worker.stopped", worker=self._row.worker_id)
         self._telemetry.flush()
 
-    # -- waiting ------------------------------------------------------------------------------------------------------
-
     def _wait(self, max_wait_seconds: float) -> None:
         now = self._monotonic()
         until = min([now + max_wait_seconds, *self._due_moments()])
@@ -162,10 +163,10 @@ class Worker:
 
     def _due_moments(self) -> list[float]:
         """Every known moment at which there is something to do."""
-        moments = [*self._presence.moments(), *self._wakeups.moments()]
+        moments = [*self._presence.moments(), *self._wakeups.moments(), *self._pruning.moments()]
+        moments += self._control.moments(self._ledger.running)
         if self._room() > 0:
             moments += self._intake.moments()
-        moments += self._control.moments(self._ledger.running)
         return moments + [one for one in (self._executor.deadline(), self._drain.moment()) if one is not None]
 
     def _room(self) -> int:
@@ -174,8 +175,6 @@ class Worker:
             return 0
         ahead = self._executor.ahead(self._intake.trip_seconds)
         return self._intake.room(len(self._ledger.running), ahead, self._monotonic())
-
-    # -- what ended ---------------------------------------------------------------------------------------------------
 
     def _take_ended(self) -> None:
         batch = self._executor.take_ended()
@@ -221,6 +220,8 @@ class Worker:
                 self._presence.on_rescued(answered, now)
                 for one in answered.rescued:
                     tell_rescued(self._telemetry, one)
+            case PruneRuns(), PruneAnswer() as pruned:
+                self._pruning.on_pruned(pruned, now)
             case ListQueues(), list() as names:
                 self._intake.on_queues(names, now)
             case AskWorkLeft(), left:
@@ -276,7 +277,7 @@ class Worker:
         if self._ledger.ending and not self._storing:
             self._storing = tuple(islice(self._ledger.ending.values(), MAX_FINALIZE_BATCH))
             self._store.submit(FinalizeRuns(self._storing))
-        for asked in self._control.requests(now, self._ledger.running):
+        for asked in chain(self._control.requests(now, self._ledger.running), self._pruning.requests(now)):
             self._store.submit(asked)
         if self._wakeups.watch_room(room := self._room(), now):
             self._intake.claim_again(now)

@@ -12,7 +12,7 @@ SECRET_KEY = "the quickstart serves no pages"  # noqa: S105
 USE_TZ = True
 TIME_ZONE = "UTC"
 INSTALLED_APPS = ["reproq_django", "reproq_django.quickstart"]
-TASKS = {"default": {"BACKEND": "reproq_django.backend.ReproqBackend"}}
+TASKS = {"default": {"BACKEND": "reproq_django.backend.ReproqBackend", "OPTIONS": {"RETENTION": "30d"}}}
 
 if address := os.environ.get("REPROQ_DEMO_DATABASE_URL"):
     parts = conninfo.conninfo_to_dict(address)

@@ -44,6 +44,7 @@ from reproq.loadtest.simulation.people import People
 from reproq.loadtest.simulation.process import Process
 from reproq.loadtest.simulation.rules import Actor, Bounds, Rule, Violation
 from reproq.loadtest.simulation.session import Disturbance, Sessions, lost
+from reproq.retention import KEEP_ALL
 from reproq.store.requests import Request
 
 LEASE_SECONDS: Final = 30.0
@@ -78,6 +79,7 @@ class World:
             heartbeat=HEARTBEAT_SECONDS,
             poll_interval=HEARTBEAT_SECONDS,
             max_releases=MAX_RELEASES,
+            retention=KEEP_ALL,  # a history lasts minutes
         )
         sessions.begin_history(dict(history.settings), self.ledger.add)
         sessions.clear()
