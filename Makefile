@@ -12,7 +12,7 @@ export PYTHON DJANGO
 # Nothing here may touch the database of another project whose settings happen to be in the environment.
 unexport LOCK DATABASE_URL DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo bench test lint types docs lock clean
+.PHONY: help demo bench test lint types docs audit lock clean
 
 help:
 	@echo "make demo    run the demonstration on an embedded PostgreSQL (or on REPROQ_DEMO_DATABASE_URL)"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   mypy --strict on the engine"
 	@echo "make docs    build the documentation site, strictly, into build/site; ARGS=--verbose"
+	@echo "make audit   ask whether a locked package has a known vulnerability"
 	@echo "make lock    compile requirements/*.in into the locks; ARGS=--upgrade for newer versions"
 	@echo "make clean   delete the environments and everything else that is made here"
 
@@ -45,6 +46,9 @@ types:
 
 docs:
 	@venv=$$(LOCK=docs scripts/venv) && NO_MKDOCS_2_WARNING=1 "$$venv/bin/mkdocs" build --strict $(ARGS) && echo "the site: build/site/index.html"
+
+audit:
+	@venv=$$(LOCK=audit scripts/venv) && exec "$$venv/bin/python" scripts/audit
 
 lock:
 	@scripts/lock $(ARGS)

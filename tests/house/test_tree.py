@@ -75,7 +75,7 @@ def test_forbidden_texts_are_found() -> None:
 
 def test_the_locks_pin_every_package_by_hash_and_name_no_index() -> None:
     locks = sorted((ROOT / "requirements").glob("*.txt"))
-    assert [lock.name for lock in locks] == ["django-6.0.txt", "django-6.1.txt", "docs.txt"]
+    assert [lock.name for lock in locks] == ["audit.txt", "django-6.0.txt", "django-6.1.txt", "docs.txt"]
     for lock in locks:
         text = re.sub(r"(?m)^ *#.*\n", "", lock.read_text("utf-8")).replace("\\\n", "")
         for line in text.splitlines():
