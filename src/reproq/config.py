@@ -84,6 +84,12 @@ class Config:
         commands,
         "REPROQ_COMMANDS",
     )
+    pass_environment: tuple[str, ...] = _knob(
+        (),
+        "Names of environment variables that tasks and commands see besides those that they see anyway.",
+        names,
+        "REPROQ_PASS_ENVIRONMENT",
+    )
     exec_sleep: float = _knob(
         0.1, "How long a mock run sleeps.", duration, "REPROQ_EXEC_SLEEP", "EXEC_SLEEP", bounds=(0, 86_400), unit="s"
     )

@@ -26,6 +26,7 @@ from reproq.child.run import Runner, failure_of
 from reproq.errors import BadReturn, InvalidArguments, UnknownTask
 from reproq.lifecycle import Failure, Kind, Success
 from reproq_django.arguments import normalised, refuse
+from reproq_django.libpq import keep_environment
 from reproq_django.named_task import NamedTask, find_named, moment_of
 from reproq_django.results import task_errors
 from reproq_django.signals import send_finished, send_started
@@ -44,6 +45,7 @@ def setup() -> Runner:
     django.setup()
     _quieten_django()
     autodiscover_modules("tasks")
+    keep_environment()
     connections.close_all()
     return run
 

@@ -3,34 +3,13 @@
 import json
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 import psycopg
 import pytest
 
-from reproq.cli import run
 from tests.acceptance.workers import statuses
+from tests.cli.conftest import Result
 from tests.store.rows import ended_ago
-
-
-class Result(NamedTuple):
-    """What a command printed, and its exit code."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def reproq(db: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Calls a command with Django's connection at this test's database."""
-
-    def call(*arguments: str) -> Result:
-        capsys.readouterr()
-        code = run(list(arguments))
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 def test_prune_deletes_by_the_retention_or_by_an_age_of_its_own(

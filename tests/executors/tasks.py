@@ -24,6 +24,8 @@ from reproq.child.run import Runner
 from reproq.lifecycle import Failure, Success
 
 state: list[str] = []
+seen_at_import = {name: value for name, value in os.environ.items() if "canary" in value}
+"""What a project's settings find in the environment."""
 
 
 def setup() -> Runner:
@@ -398,3 +400,16 @@ def sets_the_precision() -> int:
     before = decimal.getcontext().prec
     decimal.getcontext().prec = 7
     return before
+
+
+def where_the_canary_is() -> dict[str, Any]:
+    """The variables with a secret of the tests that the import, this run, the kernel, and a program of this run see."""
+    with open("/proc/self/environ", "rb") as file:
+        shown = [entry for entry in file.read().decode().split("\0") if "canary" in entry]
+    program = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True)
+    return {
+        "import": sorted(seen_at_import),
+        "run": sorted(name for name, value in os.environ.items() if "canary" in value or name == "REPROQ_FORGET"),
+        "kernel": sorted(entry.partition("=")[0] for entry in shown),
+        "program": sorted(line.partition("=")[0] for line in program.stdout.splitlines() if "canary" in line),
+    }

@@ -89,7 +89,11 @@ ONLY: tuple[tuple[set[str], tuple[str, ...], str], ...] = (
     (CONNECTS, ("reproq.store.db", CEILING), "only store/db.py connects"),
     (STARTS_PROCESSES, ("reproq.executors", "reproq.loadtest.bench.processes"), "only executors/ starts processes"),
     (HANDLES_SIGNALS, ("reproq.service", "reproq.child"), "only service.py handles signals"),
-    (READS_ENVIRONMENT, ("reproq.cli", "reproq.loadtest"), "only front desks read the environment; pass a value down"),
+    (
+        READS_ENVIRONMENT,
+        ("reproq.cli", "reproq.loadtest", "reproq.child.forgetting"),
+        "only front desks read the environment; pass a value down",
+    ),
     (LOGS, ("reproq.telemetry",), "only telemetry logs; emit an event"),
 )
 

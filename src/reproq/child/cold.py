@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from typing import Never
 
-from reproq.child import kernel, rehearsal
+from reproq.child import forgetting, kernel, rehearsal
 from reproq.child.by_hand import whole_payload
 from reproq.child.reply import MAX_RETURN_BYTES
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, answer_with, failure_of, write_bytes
@@ -83,8 +83,11 @@ def _become_a_child() -> int:
 
 def _prepared(setup: Callable[[], Runner]) -> Runner:
     """The project's runner; for a project that cannot be imported, one that says so of every run."""
+    secrets = forgetting.find()
     try:
-        return setup()
+        runner = setup()
+        forgetting.forget(secrets)
+        return runner
     except BaseException as error:
         failure = failure_of(error)
         return lambda message: failure

@@ -18,7 +18,7 @@ import traceback
 from _signal import signal as set_signal  # type: ignore[import-not-found]
 from typing import Any, Final, Never
 
-from reproq.child import control, kernel, rehearsal
+from reproq.child import control, forgetting, kernel, rehearsal
 from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
 from reproq.child.service import serve
@@ -74,11 +74,13 @@ class Template:
         """Everything before READY; the warnings to say with it."""
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        secrets = forgetting.find()
         module, _, function = self.setup.partition(":")
         self.runner = getattr(importlib.import_module(module), function)()
         if not callable(self.runner):
             raise TypeError(f"the setup function {self.setup} returned {self.runner!r}, which is not callable")
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the import may have set it
+        forgetting.forget(secrets)
         warnings = rehearsal.thread_warnings()
         self.signals = rehearsal.signals_to_restore()
         rehearsal.rehearse(self.max_return_bytes)

@@ -43,6 +43,7 @@ OWN_COMMANDS: Final = {
     "prune": Listed("reproq.cli.prune:prune_command", "Delete finished runs whose age is up, with their logs."),
     "replay": Listed("reproq.cli.replay:replay", "Enqueue a run again, by its ID or by its spec hash."),
     "runs": Listed("reproq.cli.logs:runs", "Look at runs."),
+    "sql": Listed("reproq.cli.sql:sql_group", "Print SQL for an owner of the database to read and run."),
     "status": Listed("reproq.cli.status:status", "Show the queue and its workers."),
     "verify": Listed("reproq.cli.verify:verify", "Prove that nothing is lost and nothing finished twice."),
     "version": Listed("reproq.cli.version:version", "Show the versions of Reproq and of what it stands on."),

@@ -120,6 +120,7 @@ def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[
     environment = from_environment(os.environ)
     _warn_of_misspelt_variables()
     values = {name: value for name, value in flags.items() if value is not None}
+    _warn_of_secrets(values)
     given = Source("the command line", values, {name: f"--{name.replace('_', '-')}" for name in values})
     file = _file()
     chosen = (source.values.get("backend") for source in (given, environment, file))
@@ -165,6 +166,16 @@ def _warn_of_misspelt_variables() -> None:
     for name in sorted(os.environ):
         if name.startswith("REPROQ_") and name not in known and (near := get_close_matches(name, known, 1, 0.85)):
             click.echo(f"WARNING: the environment variable {name} sets nothing; did you mean {near[0]}?", err=True)
+
+
+def _warn_of_secrets(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if name in KNOBS and KNOBS[name].secret and holds_password(str(value)):
+            click.echo(
+                f"WARNING: --{name.replace('_', '-')} holds a password, and a command line can be read by every local "
+                f"user; name the address in {KNOBS[name].environment[0]}",
+                err=True,
+            )
 
 
 def _say_where_from(place: str) -> None:

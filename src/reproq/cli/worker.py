@@ -187,7 +187,7 @@ def build_executor(config: Config, project: Project) -> Executor:
 def _fork(config: Config, project: Project) -> Executor:
     return ForkExecutor(
         project.setup,
-        environment=template_environment(os.environ),
+        environment=template_environment(os.environ, config.pass_environment),
         path=project.path,
         timeout_seconds=config.timeout,
         kill_grace_seconds=config.kill_grace,
@@ -202,7 +202,7 @@ def _pool(config: Config, project: Project) -> Executor:
     return PoolExecutor(
         project.setup_for_many,
         concurrency=concurrency_of(config),
-        environment=template_environment(os.environ),
+        environment=template_environment(os.environ, config.pass_environment),
         path=project.path,
         timeout_seconds=config.timeout,
         kill_grace_seconds=config.kill_grace,
@@ -222,7 +222,7 @@ def _spawn(config: Config, project: Project) -> Executor:
         )
     return SpawnExecutor(
         project.module,
-        environment=template_environment(os.environ),
+        environment=template_environment(os.environ, config.pass_environment),
         path=project.path,
         python=python,
         limits=limits_of(config),
@@ -237,7 +237,12 @@ def _command(config: Config) -> Executor:
         )
     if problems := missing_programs(config.commands, shutil.which):
         raise ConfigurationError("\n".join(problems))
-    return CommandExecutor(config.commands, environment=template_environment(os.environ), limits=limits_of(config))
+    return CommandExecutor(
+        config.commands,
+        environment=template_environment(os.environ, config.pass_environment),
+        passed=config.pass_environment,
+        limits=limits_of(config),
+    )
 
 
 def limits_of(config: Config) -> Limits:

@@ -6,7 +6,7 @@ The spec hash is checked here, since no program can be trusted to do it; how a p
 import errno
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from selectors import BaseSelector
 from typing import Final
@@ -33,7 +33,7 @@ Commands = Sequence[tuple[str, tuple[str, ...]]]
 class CommandExecutor(LaunchedExecutor):
     """Runs payloads by the programs that `commands` maps them to. See the protocol `Executor`.
 
-    Of `environment`, programs get only what `command_environment` names, and REPROQ_RUN_ID.
+    Of `environment`, programs get what `command_environment` names, which the `passed` add to, and REPROQ_RUN_ID.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class CommandExecutor(LaunchedExecutor):
         commands: Commands,
         *,
         environment: Mapping[str, str],
+        passed: Collection[str] = (),
         limits: Limits = Limits(),  # noqa: B008
     ) -> None:
         super().__init__(environment, limits)
         self._commands = tuple(commands)
-        self._environment = command_environment(environment)
+        self._environment = command_environment(environment, passed)
 
     def program_for(self, payload: Payload) -> Program | Failure:
         argv = argv_for(self._commands, payload.task_path, payload.queue_name)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo, errors
 
-from reproq.errors import MIGRATE, AddressRefused, DatabaseUnavailable, NotMigrated
+from reproq.errors import MIGRATE, AddressRefused, DatabaseUnavailable, MissingGrant, NotMigrated
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -45,11 +45,10 @@ _STRAY_AT: Final = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?+[^?]*@")
 
 
 def address(dsn: str) -> str:
-    """The address without its password, for people."""
-    try:
-        parts = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
+    """The address without its password, for people; nothing of one where a part of a password may be something else."""
+    if _fault_of(dsn) is not None:
         return "(an address that cannot be parsed)"
+    parts = conninfo.conninfo_to_dict(dsn)
     names = ("host", "port", "dbname", "user", "service")
     return " ".join(f"{name}={parts[name]}" for name in names if parts.get(name)) or "(libpq's defaults)"
 
@@ -65,21 +64,21 @@ def holds_password(dsn: str) -> bool:
 def check_address(dsn: str) -> None:
     """Raise AddressRefused for an address that libpq cannot parse, or only by taking a part of the password for
     host, port or name. Its text is not repeated: it may hold a password."""
-    reason = None
-    try:
-        port = str(conninfo.conninfo_to_dict(dsn).get("port") or "")
-    except psycopg.ProgrammingError as error:
-        reason = re.sub(r'".*"', "...", str(error).strip(), flags=re.DOTALL)
-    else:
-        if _STRAY_AT.match(dsn):
-            reason = "an @ stands where no user ends"
-        elif not re.fullmatch(r"[0-9, ]*", port):
-            reason = "the port is no number"
-    if reason is not None:
+    if (reason := _fault_of(dsn)) is not None:
         raise AddressRefused(
             f"the database address cannot be parsed ({reason}); write it as postgresql://user:password@host:5432/name, "
             "with @ : / % in the password written as %40 %3A %2F %25"
         )
+
+
+def _fault_of(dsn: str) -> str | None:
+    try:
+        port = str(conninfo.conninfo_to_dict(dsn).get("port") or "")
+    except psycopg.ProgrammingError as error:
+        return re.sub(r'".*"', "...", str(error).strip(), flags=re.DOTALL)
+    if _STRAY_AT.match(dsn):
+        return "an @ stands where no user ends"
+    return None if re.fullmatch(r"[0-9, ]*", port) else "the port is no number"
 
 
 def is_outage(error: BaseException) -> bool:
@@ -125,7 +124,7 @@ class Database:
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         """A cursor in a transaction of its own, committed at the end. A broken connection is dropped.
 
-        Raises AddressRefused for a refused address and NotMigrated where our tables are missing.
+        Raises AddressRefused for a refused address, NotMigrated where our tables are missing, and MissingGrant.
         """
         with self._mended() as connection, connection.transaction(), connection.cursor() as cursor:
             yield cursor
@@ -146,6 +145,12 @@ class Database:
             raise NotMigrated(
                 f"the database {address(self.dsn)} lacks what this version of Reproq needs "
                 f"({error.diag.message_primary}); run: {MIGRATE}"
+            ) from error
+        except errors.InsufficientPrivilege as error:
+            raise MissingGrant(
+                f"the role {connection.info.user!r} of the database {address(self.dsn)} lacks a right: "
+                f"{error.diag.message_primary}; let the owner of the tables run what this prints: reproq sql grants "
+                "(with --producer, --worker or --operator, and the role)"
             ) from error
         finally:
             if connection.closed or connection.broken:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from psycopg import errors
-
+from reproq.errors import MissingGrant
 from reproq.retention import Rule
 from reproq.store.arrays import texts
 from reproq.store.db import Database
@@ -120,6 +119,6 @@ class PruneRuns:
         try:
             with database.transaction() as cursor:
                 answer = prune(cursor, self.backend, self.rule, self.position, self.limit, now)
-        except errors.InsufficientPrivilege as error:  # a worker that may not delete works on all the same
-            return PruneAnswer(self.position, refusal=str(error).strip())
+        except MissingGrant as error:  # a worker that may not delete works on all the same
+            return PruneAnswer(self.position, refusal=str(error))
         return replace(answer, took_seconds=time.monotonic() - began_s)

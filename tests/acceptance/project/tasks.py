@@ -150,3 +150,9 @@ if os.environ.get("PROJECT_RELEASE") != "old":
     @task
     def came_with_the_new_release() -> str:
         return "new"
+
+
+@task
+def variables(names: list[str]) -> dict[str, str]:
+    """Those of these variables that a task sees."""
+    return {name: os.environ[name] for name in names if name in os.environ}

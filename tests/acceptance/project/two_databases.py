@@ -12,6 +12,6 @@ DATABASES = DATABASES | {
 }
 DATABASE_ROUTERS = ["reproq_django.routers.ReproqRouter"]
 TASKS = TASKS | {
-    "reports": TASKS["default"] | {"OPTIONS": {"DATABASE": "reports"}},
+    "reports": TASKS["default"] | {"OPTIONS": {"DATABASE": "reports", "RETENTION": "90d"}},
     "mail": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"},
 }
