@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import conninfo
 
-from tests.acceptance.workers import environment, reproq
+from tests.acceptance.workers import environment, reproq, wait_for, worker
 from tests.plugins.databases import TestServer
 
 
@@ -157,3 +158,18 @@ def test_requeueing_by_id_and_by_hash_at_once_is_refused(dsn: str) -> None:
     result = reproq(dsn, "worker", "--requeue-id", "1", "--requeue-hash", "ab", check=False)
     assert result.returncode == 2
     assert "give either --requeue-id or --requeue-hash" in result.stderr
+
+
+def test_a_second_living_worker_of_one_name_is_refused_with_the_remedy(
+    dsn: str, log: Path, tmp_path: Path, pg: psycopg.Connection
+) -> None:
+    quick = ("--worker-id", "mail-1", "--executor", "mock", "--lease", "900ms", "--heartbeat", "300ms")
+    second_log = tmp_path / "second.log"
+    with worker(dsn, log, *quick):
+        wait_for("the first to register", lambda: "worker.started worker=mail-1" in log.read_text())
+        with worker(dsn, second_log, *quick) as second:
+            assert second.wait(30) == 2
+        told = second_log.read_text()
+        assert "worker.id_taken worker=mail-1" in told
+        assert "another living worker bears the id mail-1; give this one another --worker-id" in told
+        assert pg.execute("SELECT count(*) FROM reproq_workers").fetchone() == (1,)

@@ -1,7 +1,7 @@
 """Retention, as a duty of the loop: which rule's walk is next, how long to rest between two steps, when to look again.
 
-A step takes milliseconds of the store, and is followed by a rest of nine times as long: pruning takes a tenth of the
-store's time, and less where the database is busy. It refuses to know what a step deletes.
+A step takes milliseconds of the lane that keeps and ends runs, and is followed by a rest of nine times as long: pruning
+takes a tenth of that lane's time, and nothing of the one that claims. It refuses to know what a step deletes.
 """
 
 from collections.abc import Callable, Iterator
