@@ -107,8 +107,7 @@ class Config:
     )
     pooler: str = _knob(
         "auto",
-        "Whether a pooler such as PgBouncer is before the database: auto recognises it, on, off. Behind one, nothing is "
-        "prepared.",
+        "Whether a pooler is before the database: auto recognises it, on, off. Behind one nothing is prepared.",
         pooler_mode,
         "REPROQ_POOLER",
         choices=POOLER_MODES,

@@ -49,8 +49,8 @@ def test_it_is_known_also_when_the_next_attempt_is_under_way(database: Database,
     request = ending(run_id, Failure(Kind.EXCEPTION, "x.Y", "broken"))
     request.run(database, NOW)
     pg.execute(
-        "UPDATE task_runs SET status = 'RUNNING', attempts = 2, worker_ids = worker_ids || 'w-2'::text, claim_token = 5,"
-        " worker_id = 'w-2', claimed_at = now(), lease_expires_at = now()"
+        "UPDATE task_runs SET status = 'RUNNING', attempts = 2, worker_ids = worker_ids || 'w-2'::text,"
+        " claim_token = 5, worker_id = 'w-2', claimed_at = now(), lease_expires_at = now()"
     )
     assert request.run(database, NOW).stored == {(run_id, TOKEN): Status.SCHEDULED}
 

@@ -112,9 +112,7 @@ def is_bad_row(error: BaseException) -> bool:
 class Database:
     """One connection, made when it is first needed and again after it broke."""
 
-    def __init__(
-        self, dsn: str, application_name: str, *, answer_seconds: float = 0.0, pooler: str = "auto"
-    ) -> None:
+    def __init__(self, dsn: str, application_name: str, *, answer_seconds: float = 0.0, pooler: str = "auto") -> None:
         """`answer_seconds`: how long to wait for each answer before the connection is given up; 0 waits for ever.
         `pooler`: whether one is in between, as the knob says it; then nothing is prepared."""
         check_address(dsn)
