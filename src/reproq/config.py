@@ -12,7 +12,19 @@ from typing import Any, Final
 from reproq.errors import ConfigurationError
 from reproq.retention import DEFAULT as DEFAULT_RETENTION
 from reproq.retention import Retention, retention
-from reproq.values import EXECUTORS, LISTEN_MODES, commands, duration, executor_name, listen_mode, names, text, whole
+from reproq.values import (
+    EXECUTORS,
+    LISTEN_MODES,
+    POOLER_MODES,
+    commands,
+    duration,
+    executor_name,
+    listen_mode,
+    names,
+    pooler_mode,
+    text,
+    whole,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,13 @@ class Config:
         bounds=(0.01, 3600),
         unit="s",
     )
+    pooler: str = _knob(
+        "auto",
+        "Whether a pooler is before the database: auto recognises it, on, off. Behind one nothing is prepared.",
+        pooler_mode,
+        "REPROQ_POOLER",
+        choices=POOLER_MODES,
+    )
     listen: str = _knob(
         "auto",
         "Whether producers wake an idle worker by NOTIFY: auto, or off for looking at intervals only.",
@@ -111,6 +130,14 @@ class Config:
     )
     listen_dsn: str = _knob(
         "", "Address for LISTEN, where that of the database is a pooler's.", text, "REPROQ_LISTEN_DSN", secret=True
+    )
+    database_timeout: float = _knob(
+        8.0,
+        "How long the worker waits for an answer of the database before it connects again; half a lease at most.",
+        duration,
+        "REPROQ_DATABASE_TIMEOUT",
+        bounds=(0.1, 3600),
+        unit="s",
     )
     lease: float = _knob(
         30.0, "How long a claim holds without renewal.", duration, "REPROQ_LEASE", bounds=(0.5, 86_400), unit="s"

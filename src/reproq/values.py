@@ -14,6 +14,7 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 EXECUTORS: Final = ("fork", "pool", "spawn", "command", "mock")
 LISTEN_MODES: Final = ("auto", "off")
+POOLER_MODES: Final = ("auto", "on", "off")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
@@ -64,6 +65,15 @@ def executor_name(value: object) -> str:
     if name not in EXECUTORS:
         raise ValueError(f"is none of {', '.join(EXECUTORS)}")
     return str(name)
+
+
+def pooler_mode(value: object) -> str:
+    """`auto`, `on` or `off`, in any case; true and false are taken for the last two."""
+    mode = str(value).strip().lower()
+    mode = {"true": "on", "false": "off"}.get(mode, mode)
+    if mode not in POOLER_MODES:
+        raise ValueError(f"is none of {', '.join(POOLER_MODES)}")
+    return mode
 
 
 def listen_mode(value: object) -> str:

@@ -19,6 +19,8 @@ import psycopg
 import pytest
 from psycopg import conninfo, sql
 
+from tests.plugins import pooler
+
 if TYPE_CHECKING:
     from reproq_django.embedded.server import Server
 
@@ -31,13 +33,15 @@ ROOM_BYTES = 6 << 30
 
 
 class TestServer:
-    """The session's server: where it is, and the template that every test's database is cloned from."""
+    """The session's server: where it is, and the template that every test's database is cloned from. The tests'
+    addresses lead `through` a pooler, or straight to it."""
 
     __test__ = False
 
-    def __init__(self, dsn: str, template: str) -> None:
+    def __init__(self, dsn: str, template: str, through: str = "") -> None:
         self.dsn = dsn
         self.template = template
+        self._through = through or dsn
         self._left: str | None = None
 
     def create(self, template: str | None) -> str:
@@ -46,7 +50,7 @@ class TestServer:
         make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(make.format(sql.Identifier(name), sql.Identifier(template or "template0")))
-        return conninfo.make_conninfo(self.dsn, dbname=name)
+        return conninfo.make_conninfo(self._through, dbname=name)
 
     def leave(self, dsn: str) -> None:
         """A test is done with its database: drop the one before it. A backend that has just been left still exits, and
@@ -92,14 +96,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if (folder / "started").exists():
         started = _started(folder)
         started.drop(conninfo.make_conninfo(started.dsn, dbname=started.template))
+        pooler.stop(folder / "pooler")
         if "REPROQ_TEST_DATABASE_URL" not in os.environ:
             own_server(folder).stop("immediate")
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _started(folder: Path) -> TestServer:
-    dsn, template = (folder / "started").read_text("utf-8").splitlines()
-    return TestServer(dsn, template)
+    dsn, template, through = (folder / "started").read_text("utf-8").split("\n")
+    return TestServer(dsn, template, through)
 
 
 def version() -> int:
@@ -129,7 +134,8 @@ def _start(folder: Path) -> None:
         dsn = own.conninfo("postgres")
     template = prepare(dsn)
     name = str(conninfo.conninfo_to_dict(template)["dbname"])
-    (folder / "started").write_text(f"{dsn}\n{name}", "utf-8")
+    through = pooler.start(folder / "pooler", dsn, binaries()) if pooler.wanted() else ""
+    (folder / "started").write_text(f"{dsn}\n{name}\n{through}", "utf-8")
 
 
 def prepare(dsn: str) -> str:
@@ -182,7 +188,7 @@ def empty_dsn(server: TestServer) -> Iterator[str]:
 @pytest.fixture
 def pg(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection, in autocommit, to this test's migrated database."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         yield connection
 
 

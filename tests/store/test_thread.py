@@ -55,8 +55,8 @@ class Ask:
 class Loop:
     """A loop that only waits: its selector must be woken by every answer and every notice."""
 
-    def __init__(self, dsn: str, **options: float) -> None:
-        self.store = StoreThread(Database(dsn, "w-1"), **options)
+    def __init__(self, dsn: str, *, answer_seconds: float = 0.0, **options: float) -> None:
+        self.store = StoreThread(Database(dsn, "w-1", answer_seconds=answer_seconds), **options)
         self.selector = selectors.DefaultSelector()
         self.answers: list[Answer] = []
         self.notices: list[str] = []
@@ -235,11 +235,11 @@ def test_the_usual_ends_are_stored_by_one_round_trip(pg: psycopg.Connection, cou
     assert (len(answer.stored), counted.trips) == (3, 1)
 
 
-@pytest.mark.parametrize(("prepares", "prepared"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize(("pooler", "prepared"), [("off", 1), ("on", 0)])
 def test_statements_that_come_again_are_prepared_unless_a_pooler_cannot_hold_them(
-    dsn: str, prepares: bool, prepared: int
+    dsn: str, pooler: str, prepared: int
 ) -> None:
-    database = Database(dsn, "tests", prepares=prepares).twin()
+    database = Database(dsn, "tests", pooler=pooler).twin()
     for _ in range(8):
         ListQueues().run(database, None)
     query = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%queue_name%'"
@@ -298,7 +298,7 @@ def test_whoever_pauses_briefly_is_back_soon_after_any_outage(proxy: Proxy, star
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize(("heartbeat", "pause"), [(10.0, 5.0), (60.0, 5.0), (0.5, 0.25)])
+@pytest.mark.parametrize(("heartbeat", "pause"), [(10.0, 1.5), (60.0, 1.5), (0.5, 0.25)])
 def test_a_worker_pauses_less_than_a_heartbeat(heartbeat: float, pause: float) -> None:
     assert longest_pause_seconds(Config(heartbeat=heartbeat, lease=3 * heartbeat)) == pause
 

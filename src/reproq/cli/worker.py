@@ -133,8 +133,10 @@ def build_worker(
     """A worker with a store thread and an executor of its own, ready to be served. No handler wants to hear of the
     events in `dropped`."""
     row = worker_row(config)
-    store = StoreThread(Database(config.dsn, row.worker_id), longest_pause_seconds(config))
-    listens = config.listen != "off" and not burst
+    database = Database(config.dsn, row.worker_id, answer_seconds=answer_seconds(config), pooler=config.pooler)
+    store = StoreThread(database, longest_pause_seconds(config))
+    is_reachable = config.pooler != "on" or config.listen_dsn  # NOTIFY reaches nobody through a pooler
+    listens = config.listen != "off" and is_reachable and not burst
     ear = Listener(Database(config.listen_dsn or config.dsn, row.worker_id)) if listens else Deaf()
     executor = build_executor(config, project)
     telemetry = Telemetry(handlers, meters, dropped)
@@ -145,6 +147,12 @@ def longest_pause_seconds(config: Config) -> float:
     """Between two tries to reach a lost database. Workers that are back rescue after a lease: by then, whoever pauses
     less than a heartbeat is back, too, and has renewed what it holds."""
     return min(LONGEST_PAUSE_SECONDS, config.heartbeat / 2)
+
+
+def answer_seconds(config: Config) -> float:
+    """How long to wait for an answer of the database. Of a lease, half at most: one that waits longer for a connection
+    that has died would be late with its renewals."""
+    return min(config.database_timeout, config.lease / 2)
 
 
 def worker_row(config: Config) -> WorkerRow:

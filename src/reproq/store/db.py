@@ -9,6 +9,8 @@ import psycopg
 from psycopg import conninfo, errors
 
 from reproq.errors import MIGRATE, AddressRefused, DatabaseUnavailable, MissingGrant, NotMigrated
+from reproq.store.deadline import ImpatientConnection
+from reproq.store.statements import fetch_one
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -17,6 +19,7 @@ CONNECTION_DEFAULTS: Final = {
     "keepalives_interval": "2",
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",  # milliseconds
+    "target_session_attrs": "read-write",  # of several hosts the primary; a standby alone is waited for
 }
 """libpq parameters, never server settings: a pooler refuses those or leaks them to strangers."""
 
@@ -108,17 +111,19 @@ def is_bad_row(error: BaseException) -> bool:
 class Database:
     """One connection, made when it is first needed and again after it broke."""
 
-    def __init__(self, dsn: str, application_name: str, *, prepares: bool = True) -> None:
-        """`prepares`: whether statements that come again are prepared; some poolers cannot hold them."""
+    def __init__(self, dsn: str, application_name: str, *, answer_seconds: float = 0.0, pooler: str = "auto") -> None:
+        """`answer_seconds`: how long to wait for each answer before the connection is given up; 0 waits for ever.
+        `pooler`: whether one is in between, as the knob says it; then nothing is prepared."""
         check_address(dsn)
         self.dsn = dsn
         self._application_name = application_name
-        self._prepares = prepares
+        self._answer_seconds = answer_seconds
+        self._pooler = pooler
         self._connection: psycopg.Connection[Any] | None = None
 
     def twin(self) -> "Database":
         """Another connection to the same place, made when it is first needed."""
-        return Database(self.dsn, self._application_name, prepares=self._prepares)
+        return Database(self.dsn, self._application_name, answer_seconds=self._answer_seconds, pooler=self._pooler)
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
@@ -152,6 +157,9 @@ class Database:
                 f"{error.diag.message_primary}; let the owner of the tables run what this prints: reproq sql grants "
                 "(with --producer, --worker or --operator, and the role)"
             ) from error
+        except errors.ReadOnlySqlTransaction:
+            self.close()  # a primary no more: whoever is one now is found by connecting again
+            raise
         finally:
             if connection.closed or connection.broken:
                 self.close()
@@ -164,22 +172,30 @@ class Database:
         given = conninfo.conninfo_to_dict(self.dsn)
         params = CONNECTION_DEFAULTS | {"application_name": self._application_name[:63]} | given
         try:
-            self._connection = psycopg.connect(
-                conninfo.make_conninfo("", **params), autocommit=True, prepare_threshold=5 if self._prepares else None
-            )
+            connection = ImpatientConnection.connect(conninfo.make_conninfo("", **params), autocommit=True)
         except psycopg.OperationalError as error:
             if is_refusal(error):
                 raise AddressRefused(
                     f"the database {address(self.dsn)} refuses us: {error}; correct the address or the server"
                 ) from None
             raise
-        return self._connection
+        connection.answer_seconds = self._answer_seconds
+        self._connection = connection
+        if self._pooler == "on" or (self._pooler == "auto" and _is_pooled(connection)):
+            connection.prepare_threshold = None
+        return connection
 
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_pooled(connection: psycopg.Connection[Any]) -> bool:
+    """Whether something in between has sessions of its own: the server was not told of ours, nor we of its process."""
+    with connection.cursor() as cursor:
+        return fetch_one(cursor, "backend_pid", {}) != (connection.info.backend_pid,)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRu
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
-LONGEST_PAUSE_SECONDS: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 1.5
+"""Between two tries to reach a lost database: it is in use again within two seconds of its return."""
 
 
 def void_answer(request: Request, waited_seconds: float) -> Answer | None:

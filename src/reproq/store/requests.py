@@ -4,9 +4,10 @@ A claim never shares a transaction with anything that must be durable: its commi
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 
 import psycopg
 
@@ -114,15 +115,23 @@ class ClaimRuns:
 class FinalizeRuns:
     """Store the ends of claims. A batch refused for one row is halved until that row stands alone.
 
-    Each part commits by itself, so that neither a bad row nor a few large ones hold up the rest.
+    Each part commits by itself, so that neither a bad row nor a few large ones hold up the rest. Asked again, it looks
+    for what an earlier try has stored without our hearing of it.
     """
 
     batch: tuple[Finalisation, ...]
+    worker_id: str = ""
+    _tries: Iterator[int] = field(default_factory=count, init=False, compare=False)
 
     def run(self, database: Database, now: Clock) -> FinalizeAnswer:
+        is_repeated = next(self._tries) > 0
         answer = FinalizeAnswer({}, {})
         for part in parts(self.batch):
             store_ends(database, part, now, answer)
+        if is_repeated and (missed := [item for item in self.batch if item.key not in answer.stored]):
+            with database.statement() as cursor:
+                ended = rescues.ended_before(cursor, self.worker_id, missed)
+            answer.stored.update({item.key: item.verdict.status for item in missed if item.key in ended})
         return answer
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from reproq.lifecycle import Claim, Kind, Release, Status, Verdict, decide, failure_of_kind
+from reproq.lifecycle import Claim, Key, Kind, Release, Status, Verdict, decide, failure_of_kind
 from reproq.store.arrays import numbers
 from reproq.store.claims import Finalisation, finalize
 from reproq.store.statements import Cursor, fetch_all, fetch_one
@@ -38,6 +38,19 @@ def give_back_unheard(cursor: Cursor, worker_id: str, tokens: Sequence[int], now
     release = Release("the answer to its claim was lost", started=False)
     held = [Claim(*row) for row in rows]
     finalize(cursor, [Finalisation(*claim.key, decide(claim, release)) for claim in held], now=now)
+
+
+def ended_before(cursor: Cursor, worker_id: str, ends: Sequence[Finalisation]) -> set[Key]:
+    """Of ends that found no claim any more, those that an earlier try has stored, whose answer never came; the claims
+    of the others had passed to somebody. One that was given back unbegun and claimed since cannot be told from those.
+    """
+    params = {
+        "worker_id": worker_id,
+        "ids": numbers(end.run_id for end in ends),
+        "attempts": numbers(end.attempt for end in ends),
+    }
+    found = {run_id for (run_id,) in fetch_all(cursor, "ended", params)}
+    return {end.key for end in ends if end.run_id in found}
 
 
 def expired(

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from itertools import chain, islice
+from itertools import batched, chain, islice
 from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
@@ -140,8 +140,8 @@ class Worker:
         self._take_ended()
         under_way = {item.key for item in self._storing}
         rest = [item for key, item in self._ledger.ending.items() if key not in under_way]
-        for start in range(0, len(rest), MAX_FINALIZE_BATCH):
-            self._store.submit(FinalizeRuns(tuple(rest[start : start + MAX_FINALIZE_BATCH])))
+        for part in batched(rest, MAX_FINALIZE_BATCH):
+            self._store.submit(FinalizeRuns(part, self._row.worker_id))
         if self._presence.may_have_row:
             self._store.submit(Deregister(self._row))
         self._wakeups.close()
@@ -276,7 +276,7 @@ class Worker:
             self._store.submit(request)
         if self._ledger.ending and not self._storing:
             self._storing = tuple(islice(self._ledger.ending.values(), MAX_FINALIZE_BATCH))
-            self._store.submit(FinalizeRuns(self._storing))
+            self._store.submit(FinalizeRuns(self._storing, self._row.worker_id))
         for asked in chain(self._control.requests(now, self._ledger.running), self._pruning.requests(now)):
             self._store.submit(asked)
         if self._wakeups.watch_room(room := self._room(), now):

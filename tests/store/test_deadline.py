@@ -1,0 +1,94 @@
+"""What the database does not answer in time is given up, with its connection, and asked again on another one."""
+
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from reproq.cli.worker import answer_seconds
+from reproq.config import Config
+from reproq.lifecycle import Status
+from reproq.store.db import Database, is_outage
+from reproq.store.deadline import AnswerOverdue
+from reproq.store.requests import RenewLeases
+from tests.store.proxy import Proxy
+from tests.store.rows import insert
+from tests.store.test_thread import ROW, Loop
+
+ANSWER_SECONDS = 0.5
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[Database]:
+    database = Database(dsn, "impatient", answer_seconds=ANSWER_SECONDS)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    proxy = Proxy(dsn)
+    proxy.listen()
+    yield proxy
+    proxy.close()
+
+
+def test_an_answer_that_is_overdue_is_an_outage_and_the_next_statement_has_a_connection_of_its_own(
+    database: Database,
+) -> None:
+    with database.transaction() as cursor:
+        before = cursor.connection.info.backend_pid
+    with pytest.raises(AnswerOverdue, match=r"did not answer within 0.5 s") as caught, database.transaction() as cursor:
+        cursor.execute("SELECT pg_sleep(60)")
+    assert is_outage(caught.value)
+    with database.transaction() as cursor:
+        assert cursor.connection.info.backend_pid != before
+
+
+def test_the_server_drops_a_statement_that_nobody_waits_for(database: Database, pg: psycopg.Connection) -> None:
+    with pytest.raises(AnswerOverdue), database.transaction() as cursor:
+        cursor.execute("SELECT pg_sleep(60)")
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'impatient'"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while pg.execute(asleep).fetchone() != (0,):
+        assert time.monotonic() < deadline, "the server still works for nobody"
+
+
+def test_many_answers_may_take_longer_together_than_each_may(database: Database) -> None:
+    with database.transaction() as cursor:
+        for _ in range(4):
+            cursor.execute("SELECT pg_sleep(0.2)")
+
+
+def test_a_statement_whose_packets_vanish_is_given_up(proxy: Proxy) -> None:
+    database = Database(proxy.dsn, "impatient", answer_seconds=ANSWER_SECONDS)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT 1")
+    proxy.freeze()
+    began_s = time.monotonic()
+    with pytest.raises(AnswerOverdue), database.transaction() as cursor:
+        cursor.execute("SELECT 1")
+    assert time.monotonic() - began_s < PATIENCE_SECONDS  # TCP alone would try for a quarter of an hour
+    database.close()
+
+
+def test_the_store_thread_asks_again_until_a_lock_is_let_go(dsn: str, pg: psycopg.Connection) -> None:
+    run_id = insert(pg.cursor(), Status.RUNNING, claim_token=7)
+    loop = Loop(dsn, answer_seconds=ANSWER_SECONDS)
+    try:
+        with pg.transaction():
+            pg.execute("SELECT FROM task_runs FOR UPDATE")
+            loop.store.submit(RenewLeases(ROW, ((run_id, 7),), 30.0, draining=False))
+            loop.wait(lambda: len(loop.notices) == 1)
+        loop.wait(lambda: len(loop.answers) == 1)
+    finally:
+        loop.close()
+    assert "did not answer within 0.5 s" in loop.notices[0]
+    assert loop.answers[0].result.ours == {(run_id, 7): False}
+
+
+@pytest.mark.parametrize(("given", "lease", "seconds"), [(8.0, 30.0, 8.0), (8.0, 2.0, 1.0), (60.0, 30.0, 15.0)])
+def test_no_answer_is_awaited_for_longer_than_half_a_lease(given: float, lease: float, seconds: float) -> None:
+    assert answer_seconds(Config(database_timeout=given, lease=lease, heartbeat=lease / 3)) == seconds
