@@ -5,7 +5,10 @@ from typing import Final
 from reproq.cli import Listed
 
 commands: Final = {
-    "bench": Listed("reproq_django.cli.bench:bench", "Measure what Reproq costs, each figure beside a reference."),
+    "bench": Listed(
+        "reproq_django.cli.bench:bench",
+        "Measure what Reproq costs, each figure beside a reference: ceiling, drain, enqueue, latency, backlog, history.",
+    ),
     "demo": Listed(
         "reproq_django.cli.demo:demo",
         "Show Reproq at work: several hundred real runs, every way a run can end, and a replay.",
