@@ -52,6 +52,11 @@ def first_backend() -> str:
     return next(iter(backend_aliases()), "default")
 
 
+def params_of(backend: str) -> dict[str, Any]:
+    """The entry of one `TASKS` alias; empty where there is none."""
+    return _tasks().get(backend, {})
+
+
 def database_aliases() -> set[str]:
     """The database aliases that our backends name; `default` when no backend is ours (under test settings, say)."""
     return {database_alias(alias) for alias in backend_aliases()} or {DEFAULT_DATABASE}
