@@ -44,4 +44,6 @@ def shown(effective: Config, name: str) -> Any:
         return f"{value:g}s"
     if name == "commands":
         return json.dumps(dict(value), ensure_ascii=False) if value else ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(value) if isinstance(value, tuple) else value

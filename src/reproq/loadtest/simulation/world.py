@@ -78,6 +78,7 @@ class World:
             heartbeat=HEARTBEAT_SECONDS,
             poll_interval=HEARTBEAT_SECONDS,
             max_releases=MAX_RELEASES,
+            beat=False,
         )
         sessions.begin_history(dict(history.settings), self.ledger.add)
         sessions.clear()
