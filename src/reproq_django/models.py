@@ -14,7 +14,7 @@ from django.db.models.lookups import Exact
 
 from reproq.lifecycle import FINISHED, Status
 from reproq_django.fields import ExactJSONField, FloatArrayField, TextArrayField
-from reproq_django.periodic import PeriodicTask, Tick  # noqa: F401 - Django looks for models here
+from reproq_django.periodic_tasks import PeriodicTask, Tick  # noqa: F401 - Django looks for models here
 from reproq_django.visible import visible
 
 STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in Status]

@@ -18,7 +18,7 @@ from reproq_django.task_options import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS, p
 if TYPE_CHECKING:
     from django.tasks import Task
 
-    from reproq_django.periodic import PeriodicTask
+    from reproq_django.periodic_tasks import PeriodicTask
 
 Fault = tuple[str, str]
 """A field, and what is wrong with it."""

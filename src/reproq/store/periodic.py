@@ -25,6 +25,9 @@ REFILL_LIMIT: Final = 200
 FAULT_SECONDS: Final = 60.0
 """How long a periodic task that cannot be computed or fired is left alone."""
 TICK_DAYS: Final = 30
+LATE_SECONDS: Final = 15.0
+"""What nobody has looked at for so long after its time is overdue: every scheduler looks within ten seconds."""
+SHOWN_OVERDUE: Final = 10
 PRUNE_LIMIT: Final = 5000
 
 
@@ -163,6 +166,30 @@ def fire(cursor: Cursor, name: str, due_at: datetime | None = None, now: datetim
     Raises psycopg.errors.NoDataFound where there is no such periodic task.
     """
     return _fired(fetch_all(cursor, "fire_one", {"name": name, "due_at": due_at, "now": now}))
+
+
+def skip(cursor: Cursor, name: str, now: datetime | None = None) -> datetime | None:
+    """Leave out the next tick; when it would have been due. None where none is listed, or no such task is there."""
+    row = fetch_one(cursor, "skip_tick", {"name": name, "now": now})
+    return None if row is None else row[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleHealth:
+    """How schedules stand. `overdue` are those that nobody has looked at in time, by name, with the seconds."""
+
+    enabled: int
+    paused: int
+    at_fault: int
+    overdue: dict[str, float]
+
+
+def health(cursor: Cursor, now: datetime | None = None) -> ScheduleHealth:
+    """How schedules stand, with at most ten that are overdue."""
+    params = {"late_seconds": LATE_SECONDS, "limit": SHOWN_OVERDUE, "now": now}
+    row = fetch_one(cursor, "schedule_health", params)
+    assert row is not None, "it always gives one row"  # noqa: S101
+    return ScheduleHealth(*row)
 
 
 def _fired(rows: Sequence[tuple[object, ...]]) -> list[Fired]:

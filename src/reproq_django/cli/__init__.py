@@ -16,6 +16,9 @@ commands: Final = {
     "enqueue": Listed(
         "reproq_django.cli.enqueue:enqueue", "Enqueue the task at PATH, such as shop.tasks.send_receipt."
     ),
+    "schedules": Listed(
+        "reproq_django.cli.schedules:schedules", "Look at schedules, make, change, fire and sync them."
+    ),
     "simulate": Listed(
         "reproq_django.cli.simulate:simulate",
         "Play histories of crashes, outages and races against the real worker and the real SQL; exit 3 on a violation.",

@@ -7,7 +7,7 @@ import django.db.models.functions.datetime
 from django.db import migrations, models
 
 import reproq_django.fields
-import reproq_django.periodic
+import reproq_django.periodic_tasks
 from reproq_django import schema
 
 
@@ -204,7 +204,7 @@ class Migration(migrations.Migration):
         schema.AlterColumn(
             model_name="periodictask",
             name="time_zone",
-            field=models.TextField(db_default="UTC", default=reproq_django.periodic.default_time_zone),
+            field=models.TextField(db_default="UTC", default=reproq_django.periodic_tasks.default_time_zone),
         ),
         schema.AddKey(
             model_name="periodictask",
