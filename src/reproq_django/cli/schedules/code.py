@@ -25,9 +25,9 @@ def sync_command(
 ) -> int:
     """Store what @periodic declares in all task modules. Never switches anything on or off. Exits with 3 when something
     could not be stored."""
+    desk = enter(backend, settings)
     from reproq_django.sync import sync
 
-    desk = enter(backend, settings)
     report = sync(desk.alias, prune=prune, overwrite=overwrite, only_look=dry_run)
     if as_json:
         click.echo(as_json_text(asdict(report)))

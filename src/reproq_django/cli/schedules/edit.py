@@ -60,9 +60,9 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @project_options
 def add_command(settings: str | None, backend: str | None, paused: bool, **columns: Any) -> None:
     """Make a schedule: NAME, a CRON expression, and the path of the TASK."""
+    desk = enter(backend, settings)
     from reproq_django.periodic_tasks import PeriodicTask
 
-    desk = enter(backend, settings)
     job = PeriodicTask(backend=desk.backend, enabled=not paused, **_read(columns))
     if PeriodicTask.objects.using(desk.alias).filter(name=job.name).exists():
         raise click.UsageError(

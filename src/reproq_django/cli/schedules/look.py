@@ -24,9 +24,9 @@ ALL_ON_ONE_PAGE: Final = 10_000
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
 def list_command(settings: str | None, backend: str | None, as_json: bool) -> None:
     """Every schedule: in words, its last and next run, and what is overdue."""
+    desk = enter(backend, settings)
     from reproq_django.periodic_tasks import PeriodicTask
 
-    desk = enter(backend, settings)
     jobs = list(PeriodicTask.objects.using(desk.alias).order_by("name")[:ALL_ON_ONE_PAGE])
     statuses = _statuses(desk, [job.last_run_id for job in jobs if job.last_run_id])
     now = clock(desk)
@@ -122,10 +122,10 @@ def _print_table(lines: list[dict[str, Any]]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def show_command(settings: str | None, backend: str | None, name: str, as_json: bool) -> None:
     """Everything about one schedule, and its last ticks. Exits with 4 when there is none."""
-    from reproq_django.periodic_tasks import Tick
-
     desk = enter(backend, settings)
     job = desk.find(name)
+    from reproq_django.periodic_tasks import Tick
+
     facts = {field.name: getattr(job, field.name) for field in job._meta.fields} | {"words": words_of(job.cron_expr)}
     facts["upcoming"] = job.upcoming[:5]
     newest = Tick.objects.using(desk.alias).filter(periodic_task_id=job.pk).order_by("-due_at")[:LAST_TICKS]
