@@ -32,7 +32,7 @@ DECLARE
     due int;
     missed int;
     dropped int;
-    is_busy boolean;
+    is_busy boolean := false;
     outcome text;
 BEGIN
     SELECT job.* INTO task FROM periodic_tasks AS job WHERE job.name = asked_name FOR UPDATE;
@@ -40,8 +40,9 @@ BEGIN
         RAISE EXCEPTION 'there is no periodic task %', quote_literal(asked_name)
             USING ERRCODE = 'no_data_found', HINT = 'reproq schedules list shows those that there are.';
     END IF;
-    is_busy := task.overlap <> 'allow'
-        AND EXISTS (SELECT FROM task_runs AS run WHERE run.id = task.last_run_id AND run.finished_at IS NULL);
+    IF task.overlap <> 'allow' THEN
+        is_busy := EXISTS (SELECT FROM task_runs AS run WHERE run.id = task.last_run_id AND run.finished_at IS NULL);
+    END IF;
 
     IF asked_at IS NOT NULL THEN
         IF asked_at < moment - interval '30 days' THEN
@@ -63,8 +64,13 @@ BEGIN
     ELSE
         rest := task.upcoming;
         LOOP
-            SELECT count(*), count(*) FILTER (WHERE one < on_time_from) INTO due, missed
-                FROM unnest(rest) AS one WHERE one <= moment;
+            IF coalesce(rest[2] > moment, true) THEN  -- as a rule; the query costs more than the rest of the loop
+                due := coalesce((rest[1] <= moment)::int, 0);
+                missed := coalesce((rest[1] < on_time_from)::int, 0);
+            ELSE
+                SELECT count(*), count(*) FILTER (WHERE one < on_time_from) INTO due, missed
+                    FROM unnest(rest) AS one WHERE one <= moment;
+            END IF;
             dropped := CASE
                 WHEN task.catch_up = 'none' OR (task.catch_up = 'latest' AND due > missed) THEN missed
                 WHEN task.catch_up = 'latest' THEN greatest(missed - 1, 0)
@@ -90,36 +96,38 @@ BEGIN
         WHEN task.overlap = 'queue_one' AND task.queued_due_at IS NULL THEN 'queued'
         ELSE 'skipped'
     END;
-    IF NOT is_busy THEN
+    WITH run AS (
         INSERT INTO task_runs (
             backend, task_path, args, kwargs, spec_hash, queue_name, priority, max_attempts, backoff_seconds,
             timeout_seconds, expires_at, enqueued_at, due_at
         )
-        VALUES (
+        SELECT
             task.backend, task.task_path, task.args, task.kwargs, task.spec_hash, task.queue_name, task.priority,
             task.max_attempts, task.backoff_seconds, task.timeout_seconds,
             moment + task.expires_in_seconds * interval '1 second', moment, moment
-        )
-        RETURNING id INTO task.last_run_id;
-        task.last_run_at := decided;
-    END IF;
-    INSERT INTO reproq_ticks AS new (periodic_task_id, due_at, outcome, run_id, decided_at)
-        VALUES (task.id, decided, outcome, CASE WHEN NOT is_busy THEN task.last_run_id END, moment)
+        WHERE NOT is_busy
+        RETURNING id
+    ), noted AS (
+        INSERT INTO reproq_ticks AS new (periodic_task_id, due_at, outcome, run_id, decided_at)
+        VALUES (task.id, decided, outcome, (SELECT run.id FROM run), moment)
         ON CONFLICT (periodic_task_id, due_at) DO UPDATE
             SET outcome = 'enqueued', run_id = excluded.run_id, decided_at = excluded.decided_at
             WHERE new.outcome = 'queued' AND excluded.run_id IS NOT NULL
-        RETURNING new.* INTO STRICT tick;
-    UPDATE periodic_tasks
-    SET
-        upcoming = rest,
-        last_run_id = task.last_run_id,
-        last_run_at = task.last_run_at,
-        queued_due_at = CASE
-            WHEN outcome = 'queued' THEN decided
-            WHEN decided IS DISTINCT FROM task.queued_due_at THEN task.queued_due_at
-        END,
-        fault = ''
-    WHERE id = task.id;
+        RETURNING new.*
+    ), job AS (
+        UPDATE periodic_tasks
+        SET
+            upcoming = rest,
+            last_run_id = coalesce((SELECT run.id FROM run), last_run_id),
+            last_run_at = CASE WHEN is_busy THEN last_run_at ELSE decided END,
+            queued_due_at = CASE
+                WHEN outcome = 'queued' THEN decided
+                WHEN queued_due_at IS DISTINCT FROM decided THEN queued_due_at
+            END,
+            fault = ''
+        WHERE id = task.id
+    )
+    SELECT noted.* INTO STRICT tick FROM noted;
     RETURN tick;
 END
 $function$;
