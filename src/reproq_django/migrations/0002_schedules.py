@@ -285,7 +285,9 @@ class Migration(migrations.Migration):
             "settle_periodic",
             undo="DROP TRIGGER reproq_settle ON periodic_tasks; DROP FUNCTION reproq_settle_periodic_task()",
         ),
-        schema.Install("periodic", undo="DROP FUNCTION reproq_enqueue_periodic_task"),
+        schema.Install(
+            "periodic", undo="DROP FUNCTION reproq_enqueue_periodic_task; DROP FUNCTION reproq_fire_periodic_tasks"
+        ),
         schema.Install(
             "wake_of_ticks",
             undo="DROP TRIGGER reproq_wake_workers ON reproq_ticks; DROP FUNCTION reproq_wake_for_tick()",

@@ -1,6 +1,6 @@
 -- Each periodic task that is due, and whose list is whole, fires one tick; what another transaction holds is left to it.
 WITH due AS MATERIALIZED (
-    SELECT name, queue_name
+    SELECT id
     FROM periodic_tasks
     WHERE
         enabled
@@ -12,7 +12,7 @@ WITH due AS MATERIALIZED (
     LIMIT %(limit)s::int
     FOR UPDATE SKIP LOCKED
 ), queued AS MATERIALIZED (
-    SELECT name, queue_name
+    SELECT id
     FROM periodic_tasks
     WHERE
         enabled
@@ -23,10 +23,12 @@ WITH due AS MATERIALIZED (
         )
     LIMIT %(limit)s::int
     FOR UPDATE SKIP LOCKED
-), job AS MATERIALIZED (
-    SELECT name, queue_name FROM due UNION SELECT name, queue_name FROM queued
 )
 SELECT
     job.name, job.queue_name, tick.due_at, tick.outcome, tick.run_id,
     extract(epoch FROM tick.decided_at - tick.due_at)::float8
-FROM job, LATERAL reproq_enqueue_periodic_task(job.name, NULL, coalesce(%(now)s::timestamptz, now())) AS tick
+FROM
+    reproq_fire_periodic_tasks(
+        ARRAY(SELECT id FROM due UNION SELECT id FROM queued), NULL, coalesce(%(now)s::timestamptz, now())
+    ) AS tick
+JOIN periodic_tasks AS job ON job.id = tick.periodic_task_id
