@@ -16,12 +16,14 @@ from reproq.values import (
     EXECUTORS,
     LISTEN_MODES,
     POOLER_MODES,
+    SWITCHES,
     commands,
     duration,
     executor_name,
     listen_mode,
     names,
     pooler_mode,
+    switch,
     text,
     whole,
 )
@@ -170,6 +172,15 @@ class Config:
     )
     max_return_bytes: int = _knob(
         1 << 20, "Largest return value of a run.", whole, "REPROQ_MAX_RETURN_BYTES", bounds=(1, 1 << 25), unit="bytes"
+    )
+    beat: bool = _knob(True, "Whether a worker fires schedules, too.", switch, "REPROQ_BEAT", choices=SWITCHES)
+    beat_interval: float = _knob(
+        10.0,
+        "How long schedules go without a look: so late may be noticed what was added or changed.",
+        duration,
+        "REPROQ_BEAT_INTERVAL",
+        bounds=(0.05, 3600),
+        unit="s",
     )
     report_json: str = _knob(
         "", "A file to which a worker writes its report when it ends.", text, "REPROQ_REPORT_JSON", "REPORT_JSON"

@@ -29,6 +29,14 @@ class InvalidArguments(ReproqError, ValueError):
         self.path = path
 
 
+class InvalidSchedule(ReproqError, ValueError):
+    """A schedule that could not fire, or not as meant. `field` is the field of the periodic task to correct."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class ProtocolError(ReproqError):
     """A payload or reply breaks the executor protocol."""
 

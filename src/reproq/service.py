@@ -7,14 +7,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from selectors import EVENT_READ, BaseSelector
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, Never
-
-if TYPE_CHECKING:
-    from reproq.worker.loop import Worker  # every command comes through here early, and most need no worker
+from typing import Any, Final, Never, Protocol
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 KILLED_BY: Final = 128
 """What is added to a signal's number to make the exit code of whom it ended."""
+
+
+class Served(Protocol):
+    """A loop that can be run as a service: a worker, a beat."""
+
+    selector: BaseSelector
+
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def left_behind(self) -> int: ...
+    def step(self) -> None: ...
+    def drain(self, timeout_seconds: float | None = None) -> None: ...
+    def reap_adopted(self) -> None: ...
+    def close(self) -> None: ...
 
 
 def settle_inherited_signals() -> None:
@@ -33,7 +45,7 @@ def _end(number: int, frame: FrameType | None) -> Never:
     raise SystemExit(KILLED_BY + number)
 
 
-def serve(worker: "Worker", each_step: Callable[[], None] = lambda: None, *, is_all: bool = False) -> int:
+def serve(worker: Served, each_step: Callable[[], None] = lambda: None, *, is_all: bool = False) -> int:
     """Step the worker until it has finished. The first TERM or INT drains it, the second stops it at once.
 
     A signal that comes while the last ends are stored changes nothing. With `is_all` the process has nothing else to
@@ -51,7 +63,7 @@ def serve(worker: "Worker", each_step: Callable[[], None] = lambda: None, *, is_
     return 1 if worker.left_behind else 0
 
 
-def _run(worker: "Worker", stops: list[int], ended: list[int], each_step: Callable[[], None]) -> None:
+def _run(worker: Served, stops: list[int], ended: list[int], each_step: Callable[[], None]) -> None:
     acted_on = 0
     worker.reap_adopted()
     while not worker.finished:

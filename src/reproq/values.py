@@ -15,6 +15,7 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 EXECUTORS: Final = ("fork", "pool", "spawn", "command", "mock")
 LISTEN_MODES: Final = ("auto", "off")
 POOLER_MODES: Final = ("auto", "on", "off")
+SWITCHES: Final = ("on", "off")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
@@ -82,6 +83,18 @@ def listen_mode(value: object) -> str:
     if mode not in LISTEN_MODES:
         raise ValueError(f"is none of {', '.join(LISTEN_MODES)}")
     return str(mode)
+
+
+def switch(value: object) -> bool:
+    """`on` or `off`, in any case, or a truth value of TOML or Python; `true`, `1`, `yes` and their opposites, too."""
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word in ("on", "true", "yes", "1"):
+        return True
+    if word in ("off", "false", "no", "0"):
+        return False
+    raise ValueError("is neither on nor off")
 
 
 def commands(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:

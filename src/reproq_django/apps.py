@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db.models.signals import post_migrate
 
 
 class ReproqConfig(AppConfig):
@@ -14,9 +15,10 @@ class ReproqConfig(AppConfig):
         """Django registers the checks of TASKS when its tasks are imported, which `manage.py check` does not do."""
         import django.tasks  # noqa: F401
 
-        from reproq_django import database_checks
+        from reproq_django import database_checks, migrated
 
         checks.register(database_checks.check_presence)
         checks.register(database_checks.check_routing)
         checks.register(database_checks.check_sharing)
         checks.register(database_checks.check_tables, checks.Tags.database)
+        post_migrate.connect(migrated.sync_schedules, sender=self)

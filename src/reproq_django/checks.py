@@ -60,6 +60,7 @@ def problems(alias: str, params: dict[str, Any]) -> list[CheckMessage]:
     found += _backoff(where, options.get("backoff"))
     found += _aliases(where, options.get("task_aliases"))
     found += _retention(where, options.get("retention", ""), params.get("QUEUES", ["default"]))
+    found += _schedules(where, options)
     found += _database(where, options.get("database", DEFAULT_DATABASE))
     return found
 
@@ -98,6 +99,16 @@ def _backoff(where: str, value: Any) -> Iterator[CheckMessage]:
             parse_option("backoff", value)
         except ValueError as error:
             yield Error(f"{where}: {error}.", hint="Write '5s', or a list of waits.", id="reproq.E002")
+
+
+def _schedules(where: str, options: dict[str, Any]) -> Iterator[CheckMessage]:
+    modules = options.get("task_modules", [])
+    if not isinstance(modules, list | tuple) or not all(isinstance(name, str) for name in modules):
+        hint = "Write ['shop.jobs'], the modules beside those called tasks."
+        yield Error(f"{where}['TASK_MODULES'] is {modules!r}, no list of module names.", hint=hint, id="reproq.E002")
+    if not isinstance(options.get("sync_schedules", True), bool):
+        hint = "Write False to leave schedules alone when migrating."
+        yield Error(f"{where}['SYNC_SCHEDULES'] is neither True nor False.", hint=hint, id="reproq.E002")
 
 
 def _aliases(where: str, value: Any) -> Iterator[CheckMessage]:

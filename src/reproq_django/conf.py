@@ -14,7 +14,7 @@ from reproq.config import KNOBS, Source
 BACKEND: Final = "reproq_django.backend.ReproqBackend"
 APP: Final = "reproq_django"
 DEFAULT_DATABASE: Final = "default"
-OWN_KEYS: Final = ("database", "task_aliases", "backoff")
+OWN_KEYS: Final = ("database", "task_aliases", "backoff", "task_modules", "sync_schedules")
 """What OPTIONS may hold besides the engine's knobs."""
 
 SET_ELSEWHERE: Final = {"dsn": "name an alias of DATABASES in DATABASE", "backend": "it is the alias itself"}
@@ -50,6 +50,11 @@ def is_alias(backend: str) -> bool:
 def first_backend() -> str:
     """The `TASKS` alias that stands for all where nobody chose: the first that is ours, `default` when none is."""
     return next(iter(backend_aliases()), "default")
+
+
+def params_of(backend: str) -> dict[str, Any]:
+    """The entry of one `TASKS` alias; empty where there is none."""
+    return _tasks().get(backend, {})
 
 
 def database_aliases() -> set[str]:

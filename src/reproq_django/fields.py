@@ -110,3 +110,10 @@ class FloatArrayField(PlainArrayField):
 
     description = "Array of numbers"
     element_type = "double precision"
+
+
+class MomentArrayField(PlainArrayField):
+    """`timestamp with time zone[]`."""
+
+    description = "Array of moments"
+    element_type = "timestamp with time zone"

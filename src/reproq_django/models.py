@@ -14,6 +14,7 @@ from django.db.models.lookups import Exact
 
 from reproq.lifecycle import FINISHED, Status
 from reproq_django.fields import ExactJSONField, FloatArrayField, TextArrayField
+from reproq_django.periodic_tasks import PeriodicTask, Tick  # noqa: F401 - Django looks for models here
 from reproq_django.visible import visible
 
 STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in Status]
@@ -176,6 +177,8 @@ class Worker(models.Model):
     last_seen_at = models.DateTimeField(db_default=Now())
     draining = models.BooleanField(db_default=False)
     idle_queues = TextArrayField(db_default=_no_texts())
+    role = models.TextField(db_default="worker")
+    beats = models.BooleanField(db_default=False)
 
     class Meta:
         db_table = "reproq_workers"
@@ -183,30 +186,6 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return visible(self.worker_id)
-
-
-class PeriodicTask(models.Model):
-    """A task to be enqueued whenever its cron expression fires."""
-
-    id = models.BigAutoField(primary_key=True)
-    name = models.TextField(unique=True)
-    cron_expr = models.TextField()
-    time_zone = models.TextField(db_default="UTC")
-    task_path = models.TextField()
-    args = ExactJSONField(db_default=RawSQL("'[]'::json", ()))
-    kwargs = ExactJSONField(db_default=RawSQL("'{}'::json", ()))
-    queue_name = models.TextField(db_default="default")
-    priority = models.SmallIntegerField(db_default=0)
-    enabled = models.BooleanField(db_default=True)
-    next_run_at = models.DateTimeField(null=True, blank=True)
-    last_run_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        db_table = "periodic_tasks"
-        required_db_vendor = "postgresql"
-
-    def __str__(self) -> str:
-        return visible(self.name)
 
 
 class RunLog(models.Model):

@@ -13,11 +13,32 @@ from reproq_django.conf import database_aliases
 DDL = files("reproq_django") / "sql"
 
 
-class CreateTable(migrations.CreateModel):
-    """CreateModel, on the aliases that a Reproq backend names."""
+class OnOurAliases:
+    """Mix-in for operations on models: they act on the aliases that a Reproq backend names."""
 
     def allow_migrate_model(self, connection_alias: str, model: Any) -> bool:
-        return connection_alias in database_aliases() and super().allow_migrate_model(connection_alias, model)
+        is_ours = connection_alias in database_aliases()
+        return is_ours and bool(super().allow_migrate_model(connection_alias, model))  # type: ignore[misc]
+
+
+class CreateTable(OnOurAliases, migrations.CreateModel):
+    """CreateModel on our aliases."""
+
+
+class AddColumn(OnOurAliases, migrations.AddField):
+    """AddField on our aliases."""
+
+
+class AlterColumn(OnOurAliases, migrations.AlterField):
+    """AlterField on our aliases."""
+
+
+class AddRule(OnOurAliases, migrations.AddConstraint):
+    """AddConstraint on our aliases."""
+
+
+class AddKey(OnOurAliases, migrations.AddIndex):
+    """AddIndex on our aliases."""
 
 
 class Install(migrations.RunSQL):

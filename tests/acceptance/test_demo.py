@@ -1,6 +1,7 @@
 """`reproq demo`: ends by itself, shows every way to end, and leaves no process behind."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def test_the_demo_ends_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert "succeeded at attempt 3" in output
     assert "1 spec_hash" in output
     assert "SAME: both returned" in output
+    assert re.search(r"The schedule 'every second' \(every second\) fired [123] times:", output)
+    assert re.search(r"  due at (\d\d:\d\d:\d\d) UTC, run \d+ returned \d\d:\d\d:\d\d", output)
     assert server_processes(tmp_path / "demo" / "data") == []
     mark = str(tmp_path).encode()
     left = [path for path in Path("/proc").glob("[0-9]*/environ") if mark in _read(path)]

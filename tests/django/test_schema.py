@@ -12,7 +12,7 @@ from reproq.spec import make_spec
 from tests.django import tasks
 from tests.django.conftest import OURS, alias_of
 
-OUR_TABLES = {"task_runs", "reproq_workers", "periodic_tasks", "reproq_logs", "reproq_meta"}
+OUR_TABLES = {"task_runs", "reproq_workers", "periodic_tasks", "reproq_logs", "reproq_ticks", "reproq_meta"}
 
 
 def tables(alias):
@@ -94,6 +94,7 @@ def test_a_plain_insert_of_a_task_path_is_a_run(pg):
         ("periodic_tasks", {"name", "cron_expr", "task_path"}),
         ("reproq_workers", {"worker_id"}),
         ("reproq_logs", {"run_id", "attempt"}),
+        ("reproq_ticks", {"periodic_task_id", "due_at", "outcome"}),
     ],
 )
 def test_every_column_but_what_only_the_producer_knows_has_a_default(pg, table, required):

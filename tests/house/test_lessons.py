@@ -33,6 +33,12 @@ SLUGS = {
     "notify-in-every-transaction",
     "scheduled-rows-at-the-head-of-the-index",
     "limit-in-a-subquery-claims-more",
+    "two-schedulers-double-every-tick",
+    "twice-or-never-at-a-change-of-the-clock",
+    "missed-ticks-without-a-policy",
+    "an-invalid-expression-that-fails-for-ever",
+    "a-function-that-no-test-ever-called",
+    "sync-switches-on-what-was-switched-off",
 }
 
 

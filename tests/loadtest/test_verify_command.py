@@ -97,7 +97,7 @@ def test_a_role_needs_the_right_to_read_and_is_told_what_is_missing(
     as_reader = conninfo.make_conninfo(dsn, user=reader)
     refused = reproq(as_reader, "verify", *SKIP, check=False)
     assert refused.returncode == 1
-    for table in ("task_runs", "reproq_workers", "reproq_logs", "periodic_tasks", "reproq_meta"):
+    for table in ("task_runs", "reproq_workers", "reproq_logs", "periodic_tasks", "reproq_ticks", "reproq_meta"):
         grant = f"GRANT SELECT ON {table} TO {reader};"
         assert grant in refused.stderr
         pg.execute(grant)

@@ -168,7 +168,7 @@ class Bench:
         burst = options.pop("burst", False)
         ear = options.pop("ear", Deaf())
         concurrency = options.pop("concurrency", 4)
-        config = Config(**({"lease": 30.0, "heartbeat": 10.0} | options))
+        config = Config(**({"lease": 30.0, "heartbeat": 10.0, "beat": False} | options))
         row = WorkerRow(
             worker_id=name,
             hostname="h",

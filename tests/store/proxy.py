@@ -3,12 +3,23 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
+from enum import Enum, auto
 
 from psycopg import conninfo
 
 
+class Fate(Enum):
+    """What becomes of a message of the client's: it passes, or the connection breaks before it or its answer."""
+
+    PASS = auto()
+    CUT = auto()
+    LOSE_ANSWER = auto()
+
+
 class Proxy:
-    """Bound at once, so that the port is ours; connections are refused until `listen`."""
+    """Bound at once, so that the port is ours; connections are refused until `listen`. `fate` decides what becomes of
+    each message."""
 
     def __init__(self, dsn: str) -> None:
         self._parts = conninfo.conninfo_to_dict(dsn)
@@ -17,6 +28,7 @@ class Proxy:
         self._open: list[socket.socket] = [self._listener]
         port = self._listener.getsockname()[1]
         self.dsn = conninfo.make_conninfo(dsn, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
+        self.fate: Callable[[bytes], Fate] = lambda message: Fate.PASS
 
         self._flows = threading.Event()
         self._flows.set()
@@ -46,8 +58,9 @@ class Proxy:
                 client, _ = self._listener.accept()
                 server = self._server()
                 self._open += [client, server]
-                for source, sink in ((client, server), (server, client)):
-                    threading.Thread(target=_pump, args=[source, sink, self._flows], daemon=True).start()
+                lost = threading.Event()
+                threading.Thread(target=self._ask, args=[client, server, lost], daemon=True).start()
+                threading.Thread(target=self._answer, args=[server, client, lost], daemon=True).start()
 
     def _server(self) -> socket.socket:
         host, port = str(self._parts.get("host") or "localhost"), str(self._parts.get("port") or 5432)
@@ -57,10 +70,27 @@ class Proxy:
         connection.connect(f"{host}/.s.PGSQL.{port}")
         return connection
 
+    def _ask(self, client: socket.socket, server: socket.socket, lost: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                self._flows.wait()
+                match self.fate(data):
+                    case Fate.CUT:
+                        server.shutdown(socket.SHUT_RDWR)
+                        client.shutdown(socket.SHUT_RDWR)
+                        return
+                    case Fate.LOSE_ANSWER:
+                        lost.set()
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
 
-def _pump(source: socket.socket, sink: socket.socket, flows: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            flows.wait()
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+    def _answer(self, server: socket.socket, client: socket.socket, lost: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                self._flows.wait()
+                if lost.is_set():
+                    client.shutdown(socket.SHUT_RDWR)
+                    server.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(data)
+            client.shutdown(socket.SHUT_WR)

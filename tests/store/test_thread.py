@@ -364,7 +364,7 @@ def test_tables_of_an_older_version_are_not_migrated(pg: psycopg.Connection, loo
     pg.execute("UPDATE reproq_meta SET schema_version = 0")
     (answer,) = loop.ask(Register(ROW, 30.0))
     assert isinstance(answer.error, NotMigrated)
-    assert "version 0, this Reproq needs 1" in str(answer.error)
+    assert "version 0, this Reproq needs 2" in str(answer.error)
 
 
 def test_an_unknown_database_is_a_matter_of_configuration(dsn: str, start: Any) -> None:

@@ -35,6 +35,7 @@ class Listed:
 
 
 OWN_COMMANDS: Final = {
+    "beat": Listed("reproq.cli.beat:beat", "Fire schedules until TERM or INT."),
     "cancel": Listed("reproq.cli.cancel:cancel", "Cancel a run; say how it really ended."),
     "completion": Listed("reproq.cli.completion:completion", "Print a script that completes reproq in your shell."),
     "config": Listed("reproq.cli.config:config", "Show every effective value and where it comes from."),

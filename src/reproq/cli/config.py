@@ -47,4 +47,6 @@ def shown(effective: Config, name: str) -> Any:
         return json.dumps(dict(value), ensure_ascii=False) if value else ""
     if isinstance(value, Retention):
         return str(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(value) if isinstance(value, tuple) else value

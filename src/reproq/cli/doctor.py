@@ -16,6 +16,8 @@ from reproq.cli.show import as_json_text, console
 from reproq.config import Config
 from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
 from reproq.store.db import Database, address, opened
+from reproq.store.insight import list_workers
+from reproq.store.periodic import health
 from reproq.store.server import ServerFacts, listen_works, server_facts
 from reproq.store.workers import installation
 
@@ -80,7 +82,9 @@ def examine(config: Config) -> Iterator[Finding]:
             yield Finding("database", True, f"{where}, PostgreSQL {facts.version}")
             yield from judge(facts, config)
             yield listening(database)
-            yield migrated(database)
+            yield (tables := migrated(database))
+            if tables.ok:
+                yield fired(database, config)
     except DatabaseUnavailable as error:
         yield Finding("database", False, str(error), "start the server, or correct the address")
 
@@ -107,6 +111,20 @@ def listening(database: Database) -> Finding:
     ok = listen_works(database, LISTEN_PATIENCE_SECONDS)
     remedy = "connect to the server itself; a pooler in transaction mode delivers no notifications"
     return Finding("LISTEN", ok, "notifications arrive" if ok else "no notification arrived", remedy)
+
+
+def fired(database: Database, config: Config) -> Finding:
+    """Whether somebody fires the schedules, so that pg_cron, too, finds their moments listed."""
+    with database.transaction() as cursor:
+        found = health(cursor)
+        alive = [one for one in list_workers(cursor) if one.beats and one.unseen_seconds <= config.lease]
+    if found.overdue:
+        names = ", ".join(f"{name} for {seconds:.0f} s" for name, seconds in found.overdue.items())
+        return Finding("schedules", False, f"overdue: {names}", "start a worker or reproq beat, or see its log")
+    if found.at_fault:
+        return Finding("schedules", False, f"{found.at_fault} cannot fire", "reproq schedules list says why")
+    detail = f"{found.enabled} on, {found.paused} paused, {len(alive)} processes fire them"
+    return Finding("schedules", True, detail if found.enabled or found.paused else "there are none")
 
 
 def migrated(database: Database) -> Finding:

@@ -20,7 +20,7 @@ from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, o
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.store.db import address, holds_password, opened
 from reproq.store.workers import installation
-from reproq.values import duration
+from reproq.values import SWITCHES, duration
 
 CONFIG_FILE: Final = "reproq.toml"
 LONGEST_SECONDS: Final = 36_500 * 86_400.0
@@ -62,14 +62,16 @@ def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--settings", metavar="MODULE", help="Django's settings module.")(command)
 
 
-def flag(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The flag of one knob; its help says default and environment name."""
+def flag(name: str, spelling: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flag of one knob, or another spelling of it; its help says default and environment name."""
     knob = KNOBS[name]
     notes = [f"env: {', '.join(knob.environment)}"]
     if default := default_text(name):
         notes.insert(0, f"default: {default}")
     help_text = f"{knob.help}  [{'; '.join(notes)}]"
-    spelled = f"--{name.replace('_', '-')}"
+    spelled = spelling or f"--{name.replace('_', '-')}"
+    if knob.choices == SWITCHES:
+        return click.option(f"{spelled}/--no-{spelled.removeprefix('--')}", name, default=None, help=help_text)
     return click.option(
         spelled, name, default=None, metavar=name.upper(), help=help_text, shell_complete=_beginnings(knob)
     )
@@ -83,6 +85,8 @@ def _beginnings(knob: Knob) -> Callable[[click.Context, click.Parameter, str], l
 def default_text(name: str) -> str:
     """The default of a knob as people write it; empty where there is none."""
     value = Config.__dataclass_fields__[name].default
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, tuple):
         return ",".join(value)
     if isinstance(value, float):

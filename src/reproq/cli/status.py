@@ -1,6 +1,7 @@
 """`reproq status`: what waits, what runs, what ended in the last hour, and who works."""
 
 import socket
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from reproq.config import Config
 from reproq.retention import Rule, rules, shown
 from reproq.store.db import opened
 from reproq.store.insight import WorkerLine, count_finished, count_unfinished, list_workers
+from reproq.store.periodic import ScheduleHealth, health
 from reproq.store.queues import ready_queues
 from reproq.store.retention import Outlook, outlook
 
@@ -33,9 +35,12 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
         finished = count_finished(cursor, WINDOW_SECONDS)
         workers = list_workers(cursor)
         coming = [(rule, outlook(cursor, config.backend, rule)) for rule in rules(config.retention)]
-        unserved = unserved_queues(ready_queues(cursor), [worker for worker in workers if is_alive(worker, config)])
+        alive = [worker for worker in workers if is_alive(worker, config)]
+        unserved = unserved_queues(ready_queues(cursor), alive)
+        schedules = health(cursor)
     if as_json:
         facts = {"unfinished": unfinished, "finished_last_hour": finished, "unserved_queues": unserved}
+        facts["schedules"] = asdict(schedules)
         told = [{"after_seconds": rule.age_seconds, "of": covered(rule), **asdict(seen)} for rule, seen in coming]
         click.echo(as_json_text({**facts, "workers": [asdict(worker) for worker in workers], "retention": told}))
         return 0
@@ -43,22 +48,43 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
     out.print("now        " + "  ".join(f"{name} {count}" for name, count in unfinished.items()))
     out.print("last hour  " + ("  ".join(f"{name} {count}" for name, count in finished.items()) or "nothing finished"))
     for worker in workers:
-        state = "draining" if worker.draining else "working"
-        if not is_alive(worker, config):
-            state = "lost; other workers rescue what it held"
-        out.print(
-            f"worker     {worker.worker_id}  {worker.executor} x {worker.concurrency}  "
-            f"queues {','.join(worker.queues)}  {state}; last seen {worker.unseen_seconds:.0f} s ago"
-        )
+        out.print(line_of(worker, config))
     command = "reproq worker" if config.backend == "default" else f"reproq worker --backend {config.backend}"
-    if not workers:
+    if not any(worker.role == "worker" for worker in workers):
         out.print(f"worker     none; start one with: {command}")
     for name in unserved:
         remedy = f"{command} --queues {name}"
         out.print(f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}")
+    for text in lines_of(schedules, alive, command):
+        out.print(text)
     for line in retention_lines(coming):
         out.print(f"retention  {line}", soft_wrap=True)
     return 0
+
+
+def line_of(worker: WorkerLine, config: Config) -> str:
+    """One worker, or one beat."""
+    seen = f"last seen {worker.unseen_seconds:.0f} s ago"
+    if worker.role == "beat":
+        state = "firing schedules" if is_alive(worker, config) else "lost; whoever else fires schedules does its work"
+        return f"beat       {worker.worker_id}  {state}; {seen}"
+    state = "draining" if worker.draining else "working"
+    if not is_alive(worker, config):
+        state = "lost; other workers rescue what it held"
+    does = f"{worker.executor} x {worker.concurrency}  queues {','.join(worker.queues)}"
+    return f"worker     {worker.worker_id}  {does}  {state}; {seen}"
+
+
+def lines_of(schedules: ScheduleHealth, alive: list[WorkerLine], command: str) -> Iterator[str]:
+    """How schedules stand, where there are any, and who fires them."""
+    if not (schedules.enabled or schedules.paused):
+        return
+    last = min((worker.unseen_seconds for worker in alive if worker.beats), default=None)
+    who = f"nobody fires them; start {command}, or reproq beat" if last is None else f"last beat {last:.0f} s ago"
+    fault = f", {schedules.at_fault} at fault (reproq schedules list)" if schedules.at_fault else ""
+    yield f"schedules  {schedules.enabled} on, {schedules.paused} paused{fault}; {who}"
+    for name, seconds in schedules.overdue.items():
+        yield f"overdue    {name}: due for {seconds:.0f} s"
 
 
 def covered(rule: Rule) -> str:

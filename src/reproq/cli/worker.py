@@ -167,6 +167,7 @@ def worker_row(config: Config) -> WorkerRow:
         executor=config.executor,
         concurrency=concurrency_of(config),
         version=__version__,
+        beats=config.beat,
     )
 
 

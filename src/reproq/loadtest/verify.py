@@ -5,7 +5,7 @@ line is the claim, its rows are what contradicts it. This module knows when and 
   snapshot is ever held.
 - `invariants/now/` is asked about unfinished runs and workers, all in one repeatable-read transaction. These claims are
   about time passing, so a contradiction counts only if it is still there at a second look.
-- `invariants/server/` is asked once.
+- `invariants/server/` is asked once: about the server, and about schedules and their ticks.
 """
 
 import time

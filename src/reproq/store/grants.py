@@ -31,6 +31,7 @@ _ENQUEUEING: Final = (
     "reproq_enqueue",
     "reproq_insert_run",
 )
+_SCHEDULING: Final = ("reproq_fire_periodic_tasks", "reproq_enqueue_periodic_task")
 TABLES: Final[Mapping[Role, Mapping[str, tuple[str, ...]]]] = {
     Role.PRODUCER: {
         "task_runs": ("SELECT", "INSERT"),
@@ -38,10 +39,12 @@ TABLES: Final[Mapping[Role, Mapping[str, tuple[str, ...]]]] = {
         "reproq_meta": ("SELECT",),  # which installation this is
     },
     Role.WORKER: {
-        "task_runs": ("SELECT", "UPDATE", "DELETE"),
+        "task_runs": ("SELECT", "INSERT", "UPDATE", "DELETE"),  # INSERT: a worker fires schedules, too
         "reproq_workers": ("SELECT", "INSERT", "UPDATE", "DELETE"),
         "reproq_logs": ("SELECT", "INSERT", "UPDATE", "DELETE"),
         "reproq_meta": ("SELECT",),
+        "periodic_tasks": ("SELECT", "UPDATE"),
+        "reproq_ticks": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     },
     Role.OPERATOR: {
         "task_runs": ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -49,12 +52,13 @@ TABLES: Final[Mapping[Role, Mapping[str, tuple[str, ...]]]] = {
         "reproq_logs": ("SELECT", "DELETE"),
         "reproq_meta": ("SELECT",),
         "periodic_tasks": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+        "reproq_ticks": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     },
 }
 ROUTINES: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.PRODUCER: _ENQUEUEING,
-    Role.WORKER: (),
-    Role.OPERATOR: _ENQUEUEING,
+    Role.WORKER: (*_ENQUEUEING, *_SCHEDULING),
+    Role.OPERATOR: (*_ENQUEUEING, *_SCHEDULING),
 }
 _CHECK: Final = """DO $check$
 DECLARE

@@ -74,7 +74,7 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLine:
-    """One registered worker; `unseen_seconds` is the time since its last heartbeat."""
+    """One registered worker or beat. `beats`: it fires schedules; `unseen_seconds`: since its last heartbeat."""
 
     worker_id: str
     hostname: str
@@ -85,6 +85,8 @@ class WorkerLine:
     version: str
     started_at: datetime
     draining: bool
+    role: str
+    beats: bool
     unseen_seconds: float
 
 

@@ -16,6 +16,7 @@ from reproq.store import claims, queues, rescues, workers
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.db import Database, is_bad_row
 from reproq.store.ends import FinalizeAnswer, parts, store_ends
+from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks
 from reproq.store.rescues import Rescued
 from reproq.store.retention import PruneAnswer, PruneRuns
 from reproq.store.workers import WorkerRow
@@ -254,16 +255,30 @@ Request = (
     | SayIdle
     | AskWorkLeft
     | PruneRuns
+    | FirePeriodicTasks
+    | PruneTicks
 )
 Result = (
-    str | None | ClaimAnswer | FinalizeAnswer | RenewAnswer | list[Key] | RescueAnswer | list[str] | bool | PruneAnswer
+    str
+    | None
+    | ClaimAnswer
+    | FinalizeAnswer
+    | RenewAnswer
+    | list[Key]
+    | RescueAnswer
+    | list[str]
+    | bool
+    | PruneAnswer
+    | BeatAnswer
+    | int
 )
 
 
 def takes_in(request: Request) -> bool:
     """Whether it is asked to find work. Such requests keep their order among themselves (what is said of being idle is
-    committed before the claim behind it looks), and so do all others: a rescue comes after the renewals before it."""
-    return isinstance(request, ClaimRuns | ListQueues | SayIdle | AskWorkLeft)
+    committed before the claim behind it looks, and so are ticks), and so do all others: a rescue comes after the
+    renewals before it."""
+    return isinstance(request, ClaimRuns | ListQueues | SayIdle | AskWorkLeft | FirePeriodicTasks | PruneTicks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 from reproq.store.arrays import texts
 from reproq.store.statements import Cursor, fetch_all, statement
 
-TABLES: Final = ("task_runs", "reproq_workers", "reproq_logs", "periodic_tasks", "reproq_meta")
+TABLES: Final = ("task_runs", "reproq_workers", "reproq_logs", "periodic_tasks", "reproq_ticks", "reproq_meta")
 """Every table of ours."""
 
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 from reproq.errors import MIGRATE, NotMigrated
 from reproq.store.statements import Cursor, execute, fetch_one, statement
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """What a worker tells about itself."""
+    """What a worker, or a beat, tells about itself. `beats`: it fires schedules."""
 
     worker_id: str
     hostname: str
@@ -22,6 +22,8 @@ class WorkerRow:
     executor: str
     concurrency: int
     version: str
+    role: str = "worker"
+    beats: bool = False
 
 
 def forget_the_dead(cursor: Cursor, now: datetime | None = None) -> None:
@@ -36,6 +38,8 @@ def register(cursor: Cursor, worker: WorkerRow, stale_after_seconds: float, now:
         "executor": worker.executor,
         "concurrency": worker.concurrency,
         "version": worker.version,
+        "role": worker.role,
+        "beats": worker.beats,
         "stale_after_seconds": stale_after_seconds,
         "now": now,
     }

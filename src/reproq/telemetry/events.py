@@ -21,6 +21,7 @@ class Measure(StrEnum):
 
     CLAIM = "claim"  # one claim that found runs: its transaction
     QUEUE_WAIT = "queue_wait"  # from the moment a run was due to the start of its task
+    SCHEDULE_LAG = "schedule_lag"  # from the moment at which a tick was due to the enqueue of its run
     EXECUTION = "execution"  # from the start of a task to its end
 
 

@@ -20,6 +20,10 @@ LEVELS: Final = {
     "worker.id_taken": logging.WARNING,
     "prune.refused": logging.WARNING,
     "worker.left_behind": logging.ERROR,
+    "schedule.skipped": logging.WARNING,
+    "schedule.caught_up": logging.WARNING,
+    "schedule.fault": logging.ERROR,
+    "schedule.trouble": logging.ERROR,
     "executor.notice": logging.WARNING,
     "database.notice": logging.WARNING,
 }

@@ -79,6 +79,8 @@ class Report:
         yield f"Report of {self._worker or 'a worker that never registered'}: {ends}{rate}"
         yield f"{'':12}{'count':>10}" + "".join(f"{name:>10}" for name in ("p50", "p95", "p99", "max"))
         for measure, histogram in self._histograms.items():
+            if measure is Measure.SCHEDULE_LAG and not histogram.count:
+                continue
             figures = [histogram.percentile(percent) for percent in (*PERCENTILES, 100)]
             cells = "".join(f"{duration_text(seconds):>10}" for seconds in figures)
             yield f"{_words(measure):12}{histogram.count:>10,}{cells}"

@@ -145,11 +145,14 @@ class Intake:
         self._queues = tuple(name for name in names if name not in self._config.exclude_queues)
         self._claims.next_s = min(self._claims.next_s, now)
 
-    def learn(self, task_path: str, outcome: Outcome) -> None:
-        """A task that this worker's code does not know is left to others first from now on, and no child is started."""
+    def learn_from(self, outcome: Outcome, claimed: Claimed | None, now: float) -> None:
+        """A task that this worker's code does not know is left to others first from now on, and no child is started.
+        `claimed` is None where code is imported anew for each run. After what was given back unbegun, look again."""
         match outcome:
-            case Failure(kind=Kind.UNKNOWN_TASK) as unknown if len(self._unknown) < MAX_UNKNOWN_PATHS:
-                self._unknown[task_path] = unknown
+            case Failure(kind=Kind.UNKNOWN_TASK) as unknown if claimed and len(self._unknown) < MAX_UNKNOWN_PATHS:
+                self._unknown[claimed.payload.task_path] = unknown
+            case Release(started=False):
+                self.look_again(now)
 
     def refusal(self, claimed: Claimed, running: int, now: float) -> Failure | Release | None:
         """Why a claimed run is not started: it is overdue for too long, or its task is known to be unknown here, or it

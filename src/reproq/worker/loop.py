@@ -13,11 +13,13 @@ from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
 from reproq.config import Config
-from reproq.executors import Ended, Executor
+from reproq.executors import Executor
 from reproq.lifecycle import Key, Kind, Release, Success, failure_of_kind
+from reproq.scheduler.ticking import Ticking
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.listener import Deaf, Ear
+from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks
 from reproq.store.requests import (
     Answer,
     AskCancelled,
@@ -44,7 +46,7 @@ from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
 from reproq.worker.pruning import Pruning
-from reproq.worker.tell import tell_claimed, tell_discarded, tell_output, tell_rescued, tell_stored
+from reproq.worker.tell import tell_claimed, tell_discarded, tell_notices, tell_output, tell_rescued, tell_stored
 from reproq.worker.wakeups import Wakeups
 
 MAX_FINALIZE_BATCH: Final = 500
@@ -84,6 +86,7 @@ class Worker:
         self._storing: tuple[Finalisation, ...] = ()
         self._control = Control()
         self._pruning = Pruning(config, telemetry, draw_fraction, monotonic())
+        self._ticking = Ticking(telemetry, config.beat_interval, is_on=config.beat)
         self._drain = Drain(config.kill_grace)
         store.start(self.selector)
         executor.start(self.selector)
@@ -122,7 +125,7 @@ class Worker:
             self._hear(answer)
         for queue_name in self._wakeups.heard():
             self._intake.wake(queue_name, self._monotonic())
-        self._tell_notices()
+        tell_notices(self._telemetry, self._executor, self._store, self._wakeups)
         self._stop_what_outlasts_the_drain()
         self._ask()
         self._telemetry.flush()
@@ -132,10 +135,8 @@ class Worker:
         self._executor.reap_adopted()
 
     def close(self) -> None:
-        """Kill what still runs and give it back, take the worker's row away, and end the store. To be called once.
-
-        Also after an error that ended the loop: what it had in hand is stored all the same, if the database answers.
-        """
+        """Kill what still runs and give it back, take the worker's row away, and end the store. To be called once, also
+        after an error that ended the loop: what it had in hand is stored all the same, if the database answers."""
         self._executor.close()
         self._take_ended()
         under_way = {item.key for item in self._storing}
@@ -167,11 +168,16 @@ class Worker:
         moments += self._control.moments(self._ledger.running)
         if self._room() > 0:
             moments += self._intake.moments()
+        moments += self._ticking.moments(self._is_at_work)
         return moments + [one for one in (self._executor.deadline(), self._drain.moment()) if one is not None]
+
+    @property
+    def _is_at_work(self) -> bool:
+        return self._presence.registered and not self._drain.under_way
 
     def _room(self) -> int:
         """How many more runs may be claimed now."""
-        if self._drain.under_way or self._ledger.is_full or not self._presence.registered or not self._executor.ready:
+        if not self._is_at_work or self._ledger.is_full or not self._executor.ready:
             return 0
         ahead = self._executor.ahead(self._intake.trip_seconds)
         return self._intake.room(len(self._ledger.running), ahead, self._monotonic())
@@ -182,15 +188,10 @@ class Worker:
         for ended in batch:
             tell_output(self._telemetry, ended)
             if not isinstance(ended.outcome, Success):
-                self._learn_from(ended)
+                claimed = self._ledger.running.get(ended.key) if self._executor.imports_once else None
+                self._intake.learn_from(ended.outcome, claimed, self._monotonic())
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
-
-    def _learn_from(self, ended: Ended) -> None:
-        if self._executor.imports_once and (claimed := self._ledger.running.get(ended.key)):
-            self._intake.learn(claimed.payload.task_path, ended.outcome)
-        if isinstance(ended.outcome, Release) and not ended.outcome.started:
-            self._intake.look_again(self._monotonic())
 
     # -- answers of the store -----------------------------------------------------------------------------------------
 
@@ -224,6 +225,9 @@ class Worker:
                 self._pruning.on_pruned(pruned, now)
             case ListQueues(), list() as names:
                 self._intake.on_queues(names, now)
+            case FirePeriodicTasks() | PruneTicks(), BeatAnswer() | int() as told:
+                for name in self._ticking.hear(told, now):
+                    self._intake.wake(name, now)
             case AskWorkLeft(), left:
                 self._intake.on_work_left()
                 if not left and not self._ledger.unstored:
@@ -279,6 +283,8 @@ class Worker:
             self._store.submit(FinalizeRuns(self._storing, self._row.worker_id))
         for asked in chain(self._control.requests(now, self._ledger.running), self._pruning.requests(now)):
             self._store.submit(asked)
+        for look in self._ticking.requests(now, self._is_at_work):
+            self._store.submit(look)
         if self._wakeups.watch_room(room := self._room(), now):
             self._intake.claim_again(now)
         for request in self._wakeups.requests():
@@ -292,9 +298,3 @@ class Worker:
             return
         for key in self._ledger.running:
             self._executor.stop(key, Release("the worker was stopped before it ended", started=True), grace_seconds)
-
-    def _tell_notices(self) -> None:
-        for text in self._executor.take_notices():
-            self._telemetry.emit("executor.notice", text=text)
-        for text in (*self._store.take_notices(), *self._wakeups.take_notices()):
-            self._telemetry.emit("database.notice", text=text)

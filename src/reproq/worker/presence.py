@@ -26,8 +26,15 @@ class Presence:
     """
 
     def __init__(
-        self, config: Config, row: WorkerRow, telemetry: Telemetry, draw_fraction: Callable[[], float]
+        self,
+        config: Config,
+        row: WorkerRow,
+        telemetry: Telemetry,
+        draw_fraction: Callable[[], float],
+        *,
+        rescues: bool = True,
     ) -> None:
+        self._rescues_others = rescues
         self.registered = False
         self._has_begun = False
         self._config = config
@@ -60,7 +67,7 @@ class Presence:
     @property
     def _may_rescue(self) -> bool:
         """Whether the last thing we know of the database is that it answers."""
-        return self.registered and self._renewals.asked_s is None
+        return self._rescues_others and self.registered and self._renewals.asked_s is None
 
     def requests(self, now: float, ledger: Ledger, draining: bool) -> Iterator[Request]:
         """What is due, in the order in which it matters."""
@@ -118,7 +125,7 @@ class Presence:
 
     def _tell_started(self, installation: str) -> None:
         self._telemetry.emit(
-            "worker.started",
+            f"{self._row.role}.started",
             worker=self._row.worker_id,
             queues=",".join(self._row.queues),
             executor=self._row.executor,

@@ -1,11 +1,19 @@
 """What the loop tells of the ends of runs: one event each, saying what happened and what happens next."""
 
+from typing import Protocol
+
 from reproq.executors import Ended
 from reproq.lifecycle import Status
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.rescues import Rescued
 from reproq.telemetry.events import Telemetry
+
+
+class Noticing(Protocol):
+    """Whoever collects sentences for the log."""
+
+    def take_notices(self) -> list[str]: ...
 
 
 def tell_claimed(telemetry: Telemetry, claimed: Claimed) -> None:
@@ -63,6 +71,15 @@ def tell_output(telemetry: Telemetry, ended: Ended) -> None:
 def tell_discarded(telemetry: Telemetry, run_id: int, reason: str) -> None:
     """An end that nobody stores, because the claim is no longer ours."""
     telemetry.emit("run.outcome_discarded", id=run_id, reason=reason, next="whoever claimed it decides")
+
+
+def tell_notices(telemetry: Telemetry, executor: Noticing, *of_database: Noticing) -> None:
+    """What executor, store and listener have to say in sentences."""
+    for text in executor.take_notices():
+        telemetry.emit("executor.notice", text=text)
+    for one in of_database:
+        for text in one.take_notices():
+            telemetry.emit("database.notice", text=text)
 
 
 def tell_rescued(telemetry: Telemetry, one: Rescued) -> None:

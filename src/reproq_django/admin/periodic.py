@@ -8,22 +8,16 @@ from django.contrib.admin.widgets import AdminTextInputWidget
 from django.forms.utils import ErrorList
 from django.http import HttpRequest
 
-from reproq.errors import InvalidArguments
-from reproq.queue_names import queue_name_fault
-from reproq.spec import make_spec
 from reproq_django.admin.database import OneDatabase
 from reproq_django.admin.render import line
 from reproq_django.models import PeriodicTask
-from reproq_django.timetable import cron_fault, task_path_fault, time_zone_fault
+from reproq_django.periodic_rules import MAX_PRIORITY
 
-MAX_PRIORITY = 100
-ONE_LINE = ("name", "cron_expr", "time_zone", "task_path", "queue_name")
-FAULTS = {
-    "cron_expr": cron_fault,
-    "time_zone": time_zone_fault,
-    "task_path": task_path_fault,
-    "queue_name": queue_name_fault,
-}
+ONE_LINE = ("name", "cron_expr", "time_zone", "backend", "task_path", "queue_name")
+TIMING = ("cron_expr", "time_zone", "jitter_seconds", "start_at", "end_at")
+POLICIES = ("overlap", "catch_up", "catch_up_bound")
+CALL = ("backend", "task_path", "args", "kwargs", "queue_name", "priority")
+RUNS = ("max_attempts", "timeout_seconds", "expires_in_seconds")
 
 
 class PeriodicTaskForm(forms.ModelForm):
@@ -34,31 +28,27 @@ class PeriodicTaskForm(forms.ModelForm):
 
     class Meta:
         model = PeriodicTask
-        fields = ("name", "enabled", "cron_expr", "time_zone", "task_path", "args", "kwargs", "queue_name", "priority")
+        fields = ("name", "description", "enabled", *TIMING, *POLICIES, *CALL, *RUNS)
         widgets = dict.fromkeys(ONE_LINE, AdminTextInputWidget)
         help_texts = {  # noqa: RUF012
-            "cron_expr": "Five fields (minute, hour, day of month, month, day of week), or six with seconds first.",
+            "cron_expr": "Five fields (minute, hour, day of month, month, day of week), six with seconds first, or "
+            "@hourly, @daily, @weekly, @monthly, @yearly.",
             "time_zone": "A name of the IANA database, such as UTC or Europe/Berlin.",
+            "jitter_seconds": "It is due later by up to this, always by the same; how much is drawn from its name.",
+            "overlap": "What becomes of a tick while the run before has not finished.",
+            "catch_up": "Which of the ticks that nobody fired in time are made up for.",
+            "catch_up_bound": "How many of them at most.",
+            "timeout_seconds": "What one attempt may take; empty takes the worker's.",
+            "expires_in_seconds": "How long after its enqueue a run may still start; empty: for ever.",
             "task_path": "Module and name of the task, such as shop.tasks.remind.",
             "args": "A JSON array.",
             "kwargs": "A JSON object.",
         }
 
-    def clean(self) -> dict[str, Any]:
-        values: dict[str, Any] = super().clean() or self.cleaned_data
-        for name, fault in FAULTS.items():
-            if name in values and (reason := fault(values[name])):
-                self.add_error(name, f"This {reason}." if name == "queue_name" else reason)
-        if not {"task_path", "args", "kwargs"} - self.cleaned_data.keys():
-            self._check_spec()
-        return values
-
-    def _check_spec(self) -> None:
-        values = self.cleaned_data
-        try:
-            make_spec(values["task_path"], values["args"], values["kwargs"])
-        except InvalidArguments as refusal:
-            self.add_error("kwargs" if refusal.path.startswith("kwargs") else "args", str(refusal))
+    def _post_clean(self) -> None:
+        """The model judges; what could not be read here has been told already."""
+        self.instance.unread = frozenset(self.errors)
+        super()._post_clean()
 
     def validate_unique(self) -> None:
         """Django would ask the router's database."""
@@ -71,22 +61,25 @@ class PeriodicTaskAdmin(OneDatabase):
     """Periodic tasks. When a timetable changes, its next tick is computed anew."""
 
     form = PeriodicTaskForm
-    list_display = ("label", "enabled", "cron", "zone", "task", "queue", "next_run_at", "last_run_at")
+    list_display = ("label", "enabled", "cron", "zone", "task", "queue", "next_run_at", "last_run_at", "trouble")
     list_filter = ("enabled",)
     search_fields = ("name", "task_path")
     list_per_page = 100
     ordering = ("name",)
     sortable_by = ()
-    readonly_fields = ("next_run_at", "last_run_at")
+    readonly_fields = ("origin", "next_run_at", "last_run_at", "last_run_id", "fault")
+    fieldsets = (
+        (None, {"fields": ("name", "description", "enabled", "origin")}),
+        ("When", {"fields": TIMING}),
+        ("Policies", {"fields": POLICIES}),
+        ("What", {"fields": CALL}),
+        ("Its runs", {"fields": RUNS}),
+        ("So far", {"fields": ("next_run_at", "last_run_at", "last_run_id", "fault")}),
+    )
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
         return type(form.__name__, (form,), {"alias": self.alias})
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        if {"cron_expr", "time_zone"} & set(form.changed_data):
-            obj.next_run_at = None
-        super().save_model(request, obj, form, change)
 
     @admin.display(description="name")
     def label(self, job: Any) -> str:
@@ -103,6 +96,10 @@ class PeriodicTaskAdmin(OneDatabase):
     @admin.display(description="task")
     def task(self, job: Any) -> str:
         return line(job.task_path)
+
+    @admin.display(description="fault")
+    def trouble(self, job: Any) -> str:
+        return line(job.fault)
 
     @admin.display(description="queue")
     def queue(self, job: Any) -> str:

@@ -15,7 +15,10 @@ from reproq_django import conf
 from reproq_django.admin.database import OneDatabase
 from reproq_django.admin.render import line
 
-FIELDS = ("name", "seen", "state", "host", "pid", "served", "executor_name", "concurrency", "release", "started_at")
+FIELDS = (
+    *("name", "role", "beats", "seen", "state", "host", "pid", "served", "executor_name", "concurrency", "release"),
+    "started_at",
+)
 
 
 class WorkerAdmin(OneDatabase):

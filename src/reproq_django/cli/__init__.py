@@ -5,10 +5,7 @@ from typing import Final
 from reproq.cli import Listed
 
 commands: Final = {
-    "bench": Listed(
-        "reproq_django.cli.bench:bench",
-        "Measure what Reproq costs, each figure beside a reference: ceiling, drain, enqueue, latency, backlog, history.",
-    ),
+    "bench": Listed("reproq_django.cli.bench:bench", "Measure what Reproq costs, each figure beside a reference."),
     "demo": Listed(
         "reproq_django.cli.demo:demo",
         "Show Reproq at work: several hundred real runs, every way a run can end, and a replay.",
@@ -18,6 +15,9 @@ commands: Final = {
     ),
     "enqueue": Listed(
         "reproq_django.cli.enqueue:enqueue", "Enqueue the task at PATH, such as shop.tasks.send_receipt."
+    ),
+    "schedules": Listed(
+        "reproq_django.cli.schedules:schedules", "Look at schedules, make, change, fire and sync them."
     ),
     "simulate": Listed(
         "reproq_django.cli.simulate:simulate",

@@ -92,10 +92,10 @@ def bench(
     yes: bool,
     **sizes: Any,
 ) -> int:
-    """Measure what Reproq costs, each figure beside a reference: ceiling, drain, enqueue, latency, backlog, history.
+    """Measure what Reproq costs, each figure beside a reference.
 
-    It deletes what it enqueues, and never touches other runs. Exits with 3 when `reproq verify` finds something after a
-    drain.
+    Name what to measure: ceiling, drain, enqueue, latency, backlog, history, or all. It deletes what it enqueues, and
+    never touches other runs. Exits with 3 when `reproq verify` finds something after a drain.
     """
     check_names(skip)
     check_file(json_file)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = "reproq_django.quickstart.settings"
 ENDS: Final = ("run.succeeded", "run.failed")
+FIRED: Final = ("schedule.enqueued", "schedule.caught_up")
+SCHEDULED_SECONDS: Final = 2.5
+"""How long the schedule fires: it ends before the run that waits for three seconds, and so before the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ def enqueue_everything() -> Enqueued:
     from reproq_django.quickstart.figures import source_files
 
     names = source_files()
+    schedule_for_seconds(SCHEDULED_SECONDS)
     with transaction.atomic():
         measured = [tasks.measure_module.enqueue(name) for name in names]
         twin = tasks.measure_module.enqueue(names[0])
@@ -141,6 +145,20 @@ def enqueue_everything() -> Enqueued:
         tasks.wait_politely.enqueue(0.1)
         tasks.greet.enqueue("the standard library")
     return Enqueued(len(names) + 7, (measured[0].id, twin.id))
+
+
+def schedule_for_seconds(seconds: float) -> None:
+    """Let the quickstart's schedule, which the migration has stored, fire from now on, and end."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from reproq_django.quickstart.summary import the_schedule
+
+    job = the_schedule()
+    job.start_at = timezone.now()
+    job.end_at = job.start_at + timedelta(seconds=seconds)
+    job.save()
 
 
 def work_off(total: int, first_id: int, out: "Console") -> int:
@@ -159,10 +177,14 @@ class _Bar:
     def __init__(self, progress: "Progress", total: int, first_id: int) -> None:
         self._progress = progress
         self._first_id = first_id
+        self._total = total
         self._task = progress.add_task("runs", total=total)
 
     def __call__(self, event: Event) -> None:
-        if event.name in ENDS and int(event.fields["id"] or 0) >= self._first_id:
+        if event.name in FIRED:
+            self._total += 1
+            self._progress.update(self._task, total=self._total)
+        elif event.name in ENDS and int(event.fields["id"] or 0) >= self._first_id:
             self._progress.advance(self._task)
         elif event.name.endswith(".notice"):
             self._progress.console.print(event.fields["text"])

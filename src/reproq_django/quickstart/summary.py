@@ -7,12 +7,14 @@ from django.db.models import Count
 from django.tasks import default_task_backend
 
 from reproq.lifecycle import FINISHED
-from reproq_django.models import TaskRun
+from reproq.schedule.expression import parse
+from reproq_django.models import PeriodicTask, TaskRun, Tick
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MEASURE = "reproq_django.quickstart.tasks.measure_module"
+SCHEDULED = "reproq_django.quickstart.tasks.tell_the_time"
 
 
 def newest_run_id() -> int:
@@ -38,6 +40,7 @@ def print_summary(out: "Console", first_id: int, seconds: float, twins: tuple[st
     out.print(f"\n{shown} in {seconds:.1f} s, every run in a process of its own\n")
     _print_largest(out, mine)
     _print_others(out, mine)
+    _print_schedule(out, mine)
     _print_twins(out, twins)
 
 
@@ -67,11 +70,28 @@ def _print_others(out: "Console", mine: Any) -> None:
     table = Table(
         "task", "status", "attempts", "what became of it", title="\nThe others", title_justify="left", box=None
     )
-    for run in mine.exclude(task_path=MEASURE, status="SUCCESSFUL").order_by("id").defer(None):
+    others = mine.exclude(task_path=MEASURE, status="SUCCESSFUL").exclude(task_path=SCHEDULED)
+    for run in others.order_by("id").defer(None):
         last = run.errors[-1] if run.errors else {}
         why = run.return_value if run.status == "SUCCESSFUL" else f"{last['kind']}: {last['message']}"
         table.add_row(run.task_path.rpartition(".")[2], run.status, str(run.attempts), str(why))
     out.print(table)
+
+
+def the_schedule() -> PeriodicTask:
+    """The one that tasks.py declares."""
+    return PeriodicTask.objects.get(task_path=SCHEDULED)
+
+
+def _print_schedule(out: "Console", mine: Any) -> None:
+    """What the schedule has fired meanwhile, each tick beside what its run returned."""
+    runs = dict(mine.filter(task_path=SCHEDULED).defer(None).values_list("id", "return_value"))
+    ticks = Tick.objects.filter(run_id__in=runs).order_by("due_at")
+    job = the_schedule()
+    words = parse(job.cron_expr).words.lower()
+    out.print(f"\nThe schedule {job.name!r} ({words}) fired {len(runs)} times:")
+    for tick in ticks:
+        out.print(f"  due at {tick.due_at:%H:%M:%S} UTC, run {tick.run_id} returned {runs[tick.run_id]}")
 
 
 def _print_twins(out: "Console", twins: tuple[str, str]) -> None:

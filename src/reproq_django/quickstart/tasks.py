@@ -6,7 +6,7 @@ import time
 from django.db.models import F
 from django.tasks import TaskContext, task
 
-from reproq_django import options
+from reproq_django import options, periodic
 from reproq_django.quickstart.figures import measure
 
 
@@ -51,6 +51,13 @@ async def wait_politely(seconds: float) -> str:
     """An async task."""
     await asyncio.sleep(seconds)
     return f"waited {seconds} s without blocking"
+
+
+@periodic("* * * * * *", name="every second", priority=10)
+@task
+def tell_the_time() -> str:
+    """Is scheduled. The demo lets its schedule fire for some seconds; in a project it would go on."""
+    return time.strftime("%H:%M:%S", time.gmtime())
 
 
 @task

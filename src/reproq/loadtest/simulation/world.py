@@ -80,6 +80,7 @@ class World:
             poll_interval=HEARTBEAT_SECONDS,
             max_releases=MAX_RELEASES,
             retention=KEEP_ALL,  # a history lasts minutes
+            beat=False,
         )
         sessions.begin_history(dict(history.settings), self.ledger.add)
         sessions.clear()

@@ -20,7 +20,14 @@ FROM (
         ('reproq_logs', 'reproq_logs_pkey'),
         ('reproq_logs', 'reproq_logs_one_an_attempt'),
         ('periodic_tasks', 'periodic_tasks_pkey'),
-        ('periodic_tasks', 'periodic_tasks_name_key')
+        ('periodic_tasks', 'periodic_tasks_name_key'),
+        ('periodic_tasks', 'periodic_tasks_overlap_known'),
+        ('periodic_tasks', 'periodic_tasks_catch_up_known'),
+        ('periodic_tasks', 'periodic_tasks_bounded'),
+        ('periodic_tasks', 'periodic_tasks_times_readable'),
+        ('reproq_ticks', 'reproq_ticks_pkey'),
+        ('reproq_ticks', 'reproq_ticks_once'),
+        ('reproq_ticks', 'reproq_ticks_run_if_enqueued')
 ) AS expected (table_name, name)
 LEFT JOIN pg_constraint AS found
     ON found.conrelid = to_regclass(expected.table_name) AND found.conname = expected.name

@@ -6,7 +6,9 @@ FROM (
         ('task_runs', 'task_runs_due'),
         ('task_runs', 'task_runs_held'),
         ('task_runs', 'task_runs_finished'),
-        ('task_runs', 'task_runs_replay')
+        ('task_runs', 'task_runs_replay'),
+        ('periodic_tasks', 'periodic_tasks_wake'),
+        ('periodic_tasks', 'periodic_tasks_queued')
 ) AS expected (table_name, name)
 LEFT JOIN (
     pg_index AS found JOIN pg_class AS class ON class.oid = found.indexrelid

@@ -1,0 +1,54 @@
+"""`reproq beat`: fires schedules until it is told to stop, or once."""
+
+import dataclasses
+from typing import Any
+
+import click
+
+from reproq.cli import FAILED
+from reproq.cli.project import configure, database_options, flag
+from reproq.cli.worker import longest_pause_seconds, worker_row
+from reproq.config import Config
+from reproq.scheduler.beat import Beat, fire_once
+from reproq.service import serve
+from reproq.store.db import Database, opened
+from reproq.store.thread import StoreThread
+from reproq.store.workers import WorkerRow, installation
+from reproq.telemetry.events import Telemetry
+from reproq.telemetry.lines import log_to_stderr, unheard
+
+
+@click.command()
+@database_options
+@flag("worker_id")
+@flag("lease")
+@flag("heartbeat")
+@flag("beat_interval", "--interval")
+@click.option("--once", is_flag=True, help="Fire what is due now, and end: for a timer that calls this.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def beat(settings: str | None, once: bool, verbose: bool, **flags: Any) -> int:
+    """Fire schedules until TERM or INT. Workers do the same unless they are told --no-beat, and any number may."""
+    config, _ = configure(flags, settings)
+    telemetry = Telemetry((log_to_stderr(verbose),), (), unheard())
+    if once:
+        return _once(config, telemetry)
+    row = beat_row(config)
+    store = StoreThread(Database(config.dsn, row.worker_id), longest_pause_seconds(config))
+    return serve(Beat(config, row, store, telemetry), is_all=True)
+
+
+def beat_row(config: Config) -> WorkerRow:
+    """What a beat tells about itself: it serves no queue and runs nothing."""
+    row = worker_row(config)
+    name = row.worker_id if config.worker_id else row.worker_id.replace("worker-", "beat-", 1)
+    return dataclasses.replace(row, worker_id=name, queues=(), executor="", concurrency=0, role="beat", beats=True)
+
+
+def _once(config: Config, telemetry: Telemetry) -> int:
+    with opened(config.dsn, "reproq beat") as database:
+        with database.transaction() as cursor:
+            installation(cursor)
+        trouble = fire_once(database, telemetry)
+    if trouble:
+        click.echo(f"Error: {trouble}", err=True)
+    return FAILED if trouble else 0

@@ -1,0 +1,175 @@
+"""`reproq schedules list|show|next`."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from reproq.cli.show import as_json_text, console, visible, when, when_short
+from reproq.errors import InvalidSchedule
+from reproq.schedule.expression import parse
+from reproq.schedule.timing import Written, understood
+from reproq.schedule.zones import effect
+from reproq_django.cli.schedules.project import Desk, enter, project_options
+
+if TYPE_CHECKING:
+    from reproq_django.periodic_tasks import PeriodicTask
+
+LAST_TICKS: Final = 10
+ALL_ON_ONE_PAGE: Final = 10_000
+
+
+@click.command("list")
+@project_options
+@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
+def list_command(settings: str | None, backend: str | None, as_json: bool) -> None:
+    """Every schedule: in words, its last and next run, and what is overdue."""
+    desk = enter(backend, settings)
+    from reproq_django.periodic_tasks import PeriodicTask
+
+    jobs = list(PeriodicTask.objects.using(desk.alias).order_by("name")[:ALL_ON_ONE_PAGE])
+    statuses = _statuses(desk, [job.last_run_id for job in jobs if job.last_run_id])
+    now = clock(desk)
+    lines = [_line(job, statuses, now) for job in jobs]
+    if as_json:
+        for line in lines:
+            click.echo(as_json_text(line))
+        return
+    _print_table(lines)
+
+
+def _statuses(desk: Desk, run_ids: list[int]) -> dict[int, str]:
+    from reproq_django.models import TaskRun
+
+    return dict(TaskRun.objects.using(desk.alias).filter(id__in=run_ids).values_list("id", "status"))
+
+
+def clock(desk: Desk) -> datetime:
+    """The database's clock."""
+    from django.db import connections
+
+    from reproq.store.server import server_facts
+
+    with connections[desk.alias].cursor() as cursor:
+        return datetime.fromtimestamp(server_facts(cursor).epoch_seconds, UTC)
+
+
+def _line(job: "PeriodicTask", statuses: dict[int, str], now: datetime) -> dict[str, Any]:
+    late = (now - job.next_run_at).total_seconds() if job.enabled and job.next_run_at else 0.0
+    return {
+        "name": job.name,
+        "state": state_of(job),
+        "cron_expr": job.cron_expr,
+        "words": words_of(job.cron_expr),
+        "time_zone": job.time_zone,
+        "task_path": job.task_path,
+        "origin": job.origin,
+        "next_run_at": job.next_run_at if job.enabled else None,
+        "last_run_at": job.last_run_at,
+        "last_status": statuses.get(job.last_run_id) if job.last_run_id else None,
+        "overdue_seconds": round(late, 3) if late > 0 else None,
+        "fault": job.fault or None,
+    }
+
+
+def state_of(job: "PeriodicTask") -> str:
+    """Whether it fires, in a word."""
+    if not job.enabled:
+        return "paused"
+    if job.fault:
+        return "fault"
+    return "ended" if job.refill_at is None and not job.upcoming else "on"
+
+
+def words_of(expression: str) -> str:
+    """What an expression says, in English; as it is written where it says nothing that can be read."""
+    try:
+        return parse(expression).words
+    except InvalidSchedule:
+        return expression
+
+
+def _print_table(lines: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        "name", "state", "when", "zone", "next run", "last run", "status", "overdue", box=None, pad_edge=False
+    )
+    for line in lines:
+        overdue = f"{line['overdue_seconds']:.0f} s" if line["overdue_seconds"] else ""
+        times = (when_short(line["next_run_at"]), when_short(line["last_run_at"]))
+        cells = (
+            line["name"],
+            line["state"],
+            line["words"],
+            line["time_zone"],
+            *times,
+            line["last_status"] or "",
+            overdue,
+        )
+        table.add_row(*(Text(visible(cell)) for cell in cells))
+    out = console()
+    out.print(table if lines else "no schedules")
+    for line in lines:
+        if line["fault"]:
+            out.print(f"{visible(line['name'])}: {visible(line['fault'])}")
+
+
+@click.command("show")
+@project_options
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def show_command(settings: str | None, backend: str | None, name: str, as_json: bool) -> None:
+    """Everything about one schedule, and its last ticks. Exits with 4 when there is none."""
+    desk = enter(backend, settings)
+    job = desk.find(name)
+    from reproq_django.periodic_tasks import Tick
+
+    facts = {field.name: getattr(job, field.name) for field in job._meta.fields} | {"words": words_of(job.cron_expr)}
+    facts["upcoming"] = job.upcoming[:5]
+    newest = Tick.objects.using(desk.alias).filter(periodic_task_id=job.pk).order_by("-due_at")[:LAST_TICKS]
+    ticks = [{"due_at": tick.due_at, "outcome": tick.outcome, "run_id": tick.run_id} for tick in newest]
+    if as_json:
+        click.echo(as_json_text(facts | {"ticks": ticks}))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in facts.items():
+        if value not in (None, "", []):
+            table.add_row(key, Text(visible(_shown(value))))
+    for tick in ticks:
+        ran = f", run {tick['run_id']}" if tick["run_id"] else ""
+        table.add_row("tick", f"{when(tick['due_at'])}  {tick['outcome']}{ran}")
+    console().print(table)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], datetime):
+        return "  ".join(map(when, value))
+    return when(value) if isinstance(value, datetime) else str(value)
+
+
+@click.command("next")
+@project_options
+@click.argument("name")
+@click.option("-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
+def next_command(settings: str | None, backend: str | None, name: str, count: int, as_json: bool) -> None:
+    """The next moments of a schedule, in its zone and in UTC, and what changes of the clock do to them."""
+    desk = enter(backend, settings)
+    job = desk.find(name)
+    timing = understood(Written(**{key: getattr(job, key) for key in Written.__dataclass_fields__}))
+    due = timing.due(clock(desk))
+    for _, moment in zip(range(count), due, strict=False):
+        local = moment.astimezone(timing.zone)
+        mark = effect(timing.expression, timing.zone, moment - timing.offset).value
+        if as_json:
+            click.echo(as_json_text({"local": local, "utc": moment, "effect": mark or None}))
+        else:
+            times = f"{local:%a %Y-%m-%d %H:%M:%S %z}  {moment:%Y-%m-%d %H:%M:%S} UTC"
+            click.echo(f"{times}  <- {mark}" if mark else times)
+    if not job.enabled:
+        click.echo("it is paused, and fires at none of them; to switch it on: reproq schedules resume", err=True)

@@ -1,0 +1,162 @@
+"""`reproq schedules …`, in this process: what each command prints, stores, refuses, and ends with."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from reproq.cli import run
+from tests.store.periodic_rows import column
+
+ADD = "tests.django.tasks.add"
+
+
+@pytest.fixture
+def schedules(db, capsys):
+    """Call a command; its exit code, stdout and stderr."""
+
+    def call(*arguments, code=0):
+        ended = run(["schedules", *arguments])
+        said = capsys.readouterr()
+        assert ended == code, said.err + said.out
+        return said.out + said.err
+
+    return call
+
+
+@pytest.fixture
+def job(schedules):
+    schedules("add", "job", "30 2 * * *", ADD, "--args", "[1]", "--time-zone", "Europe/Berlin")
+
+
+def test_one_is_added_listed_shown_and_removed(schedules, pg):
+    assert schedules("list") == "no schedules\n"
+    said = schedules("add", "nightly", "30 2 * * *", ADD, "--args", "[1]", "--overlap", "skip", "--jitter", "1m")
+    assert said.startswith("nightly is added; next run ")
+    (line,) = [json.loads(text) for text in schedules("list", "--json").splitlines()]
+    assert (line["name"], line["state"], line["words"], line["origin"]) == (
+        "nightly",
+        "on",
+        "At 02:30 every day",
+        "manual",
+    )
+    assert "At 02:30 every day" in schedules("list")
+    shown = json.loads(schedules("show", "nightly", "--json"))
+    assert (shown["overlap"], shown["jitter_seconds"], len(shown["upcoming"]), shown["ticks"]) == ("skip", 60.0, 5, [])
+    assert schedules("remove", "nightly") == "nightly is removed\n"
+    assert pg.execute("SELECT count(*) FROM periodic_tasks").fetchone() == (0,)
+
+
+def test_everything_that_can_be_said_is_stored(schedules, pg):
+    schedules(
+        *("add", "full", "*/10 * * * * *", ADD, "--args", "[1]", "--kwargs", '{"right": 2}', "--priority", "5"),
+        *("--catch-up", "all", "--catch-up-bound", "7", "--start-at", "2030-01-01", "--end-at", "2031-01-01T00:00:00Z"),
+        *("--max-attempts", "1", "--timeout", "30s", "--expires-in", "1h", "--description", "words", "--paused"),
+    )
+    row = pg.execute(
+        "SELECT priority, catch_up, catch_up_bound, start_at, end_at, max_attempts, timeout_seconds, "
+        "expires_in_seconds, description, enabled, kwargs::text FROM periodic_tasks"
+    ).fetchone()
+    moments = (datetime(2030, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC))
+    assert row == (5, "all", 7, *moments, 1, 30.0, 3600.0, "words", False, '{"right":2}')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x", "0 0 30 2 *", ADD, "--args", "[1]"], "cron_expr: '0 0 30 2 *' never fires"),
+        (["x", "@daily", ADD, "--args", "[1]", "--time-zone", "Mars"], "time_zone: 'Mars' is no time zone"),
+        (["x", "@daily", ADD], "args: tests.django.tasks.add(left, right=0) does not take these arguments"),
+        (["x", "@daily", "tests.django.tasks.nope"], "task_path: run (to be scheduled) names the task"),
+        (["x", "@daily", ADD, "--args", "{"], "--args = '{' is not JSON"),
+        (["x", "@daily", ADD, "--args", "[1]", "--start-at", "tomorrow"], "--start-at = 'tomorrow' is not a moment"),
+        (["x", "@daily", ADD, "--args", "[1]", "--jitter", "soon"], "--jitter = 'soon' is not a duration"),
+        (
+            ["x", "@daily", ADD, "--args", "[1]", "--start-at", "2031-01-01", "--end-at", "2030-01-01"],
+            "end_at: end_at 2030-01-01T00:00:00+00:00 is before start_at",
+        ),
+        (["x", "* * * * *", ADD, "--args", "[1]", "--jitter", "2m"], "jitter_seconds: a jitter of 120 s is longer"),
+        (["job", "@daily", ADD, "--args", "[1]"], "there is a schedule 'job' already"),
+    ],
+)
+def test_bad_input_is_refused_with_field_and_remedy(schedules, job, arguments, said):
+    assert said in schedules("add", *arguments, code=2)
+
+
+def test_an_edit_changes_what_it_names_and_nothing_else(schedules, job, pg):
+    said = schedules("edit", "job", "--cron", "0 5 * * *", "--timeout", "5s", "--rename", "early")
+    assert said.startswith("early is changed; next run ")
+    row = "SELECT name, cron_expr, timeout_seconds, time_zone, args::text FROM periodic_tasks"
+    assert pg.execute(row).fetchone() == ("early", "0 5 * * *", 5.0, "Europe/Berlin", "[1]")
+    schedules("edit", "early", "--timeout", "none")
+    assert pg.execute("SELECT timeout_seconds FROM periodic_tasks").fetchone() == (None,)
+    assert "nothing is to be changed" in schedules("edit", "early", code=2)
+    assert "cron_expr: " in schedules("edit", "early", "--cron", "nonsense", code=2)
+
+
+def test_one_that_is_not_there_is_said_with_a_near_name(schedules, job):
+    for command in ("show", "next", "pause", "resume", "run", "skip", "remove"):
+        assert "there is no schedule 'jb'; did you mean 'job'?" in schedules(command, "jb", code=4)
+
+
+def test_a_paused_one_fires_again_when_it_is_resumed(schedules, job, pg):
+    assert schedules("pause", "job") == "job is paused\n"
+    assert '"state": "paused"' in schedules("list", "--json")
+    assert schedules("resume", "job").startswith("job is on; next run ")
+    assert pg.execute("SELECT cardinality(upcoming) FROM periodic_tasks").fetchone() == (50,)
+
+
+def test_one_is_fired_by_hand_and_overlap_counts(schedules, job, pg):
+    schedules("edit", "job", "--overlap", "skip")
+    assert schedules("run", "job") == "run 1 is enqueued\n"
+    assert "job is skipped: its run 1 has not finished (overlap skip)" in schedules("run", "job", code=1)
+    with pg.cursor() as cursor:
+        assert column(cursor, "last_run_id") == 1
+    ticks = json.loads(schedules("show", "job", "--json"))["ticks"]
+    assert [tick["outcome"] for tick in ticks] == ["skipped", "enqueued"]
+
+
+def test_the_next_tick_is_skipped_and_no_other(schedules, job, pg):
+    first, second = pg.execute("SELECT upcoming[1], upcoming[2] FROM periodic_tasks").fetchone()
+    assert schedules("skip", "job").startswith("job skips ")
+    assert pg.execute("SELECT next_run_at FROM periodic_tasks").fetchone() == (second,)
+    assert pg.execute("SELECT due_at, outcome FROM reproq_ticks").fetchall() == [(first, "skipped")]
+    schedules("pause", "job")
+    assert "has no next tick to skip" in schedules("skip", "job", code=1)
+
+
+def test_next_shows_local_time_utc_and_what_the_clock_does(schedules, job):
+    text = schedules("next", "job", "-n", "400")
+    assert len(text.splitlines()) == 400
+    first = text.splitlines()[0]
+    assert "02:30:00 +0" in first
+    assert first.endswith(" UTC")
+    assert "03:00:00 +0200" in text
+    assert "<- the time that it names does not exist that day; it fires when the gap is over" in text
+    assert "<- the clock shows this time twice; it fires at the first" in text
+    schedules("pause", "job")
+    assert "it is paused" in schedules("next", "job", "-n", "1")
+
+
+def test_check_judges_what_is_stored(schedules, job, pg):
+    assert schedules("check") == "every schedule can fire, and none is overdue\n"
+    pg.execute("UPDATE periodic_tasks SET task_path = 'tests.django.tasks.gone'")
+    pg.execute("UPDATE periodic_tasks SET upcoming = ARRAY[now() - interval '1 h']")
+    said = schedules("check", code=3)
+    assert "job: task_path: run (to be scheduled) names the task 'tests.django.tasks.gone'" in said
+    assert "job: nobody has looked at it for 3600 s; start a worker, or reproq beat" in said
+
+
+def test_a_sync_prints_what_it_did(schedules, pg):
+    from django.test import override_settings
+
+    from tests.django.test_sync import MODULES
+
+    with override_settings(TASKS=MODULES):
+        assert "created    first" in schedules("sync")
+        pg.execute("UPDATE periodic_tasks SET priority = 7 WHERE name = 'first'")
+        said = schedules("sync", "--dry-run")
+        assert "drifted    first: priority is 7, the code says 0; --overwrite takes its word" in said
+        assert "unchanged  2" in said
+        assert json.loads(schedules("sync", "--json"))["problems"] == {}
+        assert "the code declares it" in schedules("remove", "first")
