@@ -12,7 +12,7 @@ from typing import Final
 
 import psycopg
 
-from reproq.errors import InvalidSchedule
+from reproq.errors import InvalidSchedule, MissingGrant
 from reproq.schedule.timing import CatchUp, Written, understood
 from reproq.schedule.upcoming import Refill, refill
 from reproq.store.arrays import numbers, texts
@@ -72,7 +72,7 @@ class FirePeriodicTasks:
             self._fire(database, answer, now)
             with database.transaction() as cursor:
                 answer.next_seconds, answer.has_queued = next_tick(cursor, now)
-        except psycopg.Error as error:
+        except (psycopg.Error, MissingGrant) as error:
             if is_outage(error):
                 raise
             answer.trouble = str(error)
