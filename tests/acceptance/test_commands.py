@@ -205,8 +205,8 @@ def test_status_here_tells_a_health_check_whether_this_hosts_worker_is_alive(
     with worker(dsn, log, "--executor", "mock"):
         wait_for("the worker", lambda: pg.execute("SELECT 1 FROM reproq_workers").fetchone())
         assert re.search(r"is alive; last seen \d+ s ago", reproq(dsn, "status", "--here").stdout)
-        pg.execute("UPDATE reproq_workers SET hostname = 'elsewhere'")
-        assert reproq(dsn, "status", "--here", check=False).returncode == 3
+    pg.execute("INSERT INTO reproq_workers (worker_id, hostname) VALUES ('w-1', 'elsewhere')")
+    assert reproq(dsn, "status", "--here", check=False).returncode == 3
 
 
 def test_a_narrow_list_keeps_ids_and_statuses_whole(

@@ -33,12 +33,14 @@ def test_a_task_that_kills_its_worker_fails_in_the_end_and_costs_its_neighbour_o
 
 @pytest.mark.lesson("sigterm-on-deploy-kills-tasks-and-burns-attempts")
 def test_deploys_use_up_no_attempt_of_a_run_that_takes_longer_than_they_wait(
-    dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
+    dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any], tmp_path: Path
 ) -> None:
-    result = enqueue("ignore_term", 600, max_attempts=1)
+    mark = tmp_path / "begun"
+    result = enqueue("ignore_term", 600, str(mark), max_attempts=1)
     for deploy in range(1, 4):
+        mark.unlink(missing_ok=True)
         with worker(dsn, log, "--drain-timeout", "500ms") as process:
-            wait_for("the run to start", lambda: statuses(pg) == {"RUNNING": 1})
+            wait_for("the task to begin", mark.exists)
             told_at = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.acceptance.workers import statuses, wait_for, worker
 
+pytestmark = pytest.mark.direct
 SELDOM = ("--poll-interval", "10m")
 
 

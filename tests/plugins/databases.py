@@ -195,7 +195,7 @@ def pg(dsn: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def empty_pg(empty_dsn: str) -> Iterator[psycopg.Connection]:
     """A connection, in autocommit, to an empty database of this test."""
-    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+    with psycopg.connect(empty_dsn, autocommit=True, prepare_threshold=None) as connection:
         yield connection
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from django.db import connection
 from django.tasks import task
@@ -94,9 +95,11 @@ def kill_worker() -> None:
 
 @task
 @options(max_attempts=2, backoff=0.05)
-def ignore_term(seconds: float) -> str:
-    """Does not let itself be stopped by TERM."""
+def ignore_term(seconds: float, mark: str = "") -> str:
+    """Does not let itself be stopped by TERM; makes the file `mark` when it has begun."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if mark:
+        Path(mark).touch()
     print("deaf", flush=True)
     time.sleep(seconds)
     return "slept"
