@@ -24,6 +24,8 @@ from reproq.store.workers import installation
 OLDEST_SERVER: Final = 140_000
 MAX_SKEW_SECONDS: Final = 2.0
 LISTEN_PATIENCE_SECONDS: Final = 2.0
+LANES: Final = 2
+"""Connections of a worker, beside the one on which it listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:
     skew = facts.epoch_seconds - time.time()
     remedy = "synchronise the clocks; only displayed times depend on this host's, leases do not"
     yield Finding("clock", abs(skew) <= MAX_SKEW_SECONDS, f"the server is {skew:+.1f} s off this host", remedy)
-    needed = 1 + concurrency_of(config)
+    needed = LANES + (config.listen != "off") + concurrency_of(config)
     left = facts.connections_allowed - facts.connections_used
     detail = f"{left} of {facts.connections_allowed} are free, a worker and its runs may use {needed}"
     yield Finding("connections", left >= needed, detail, "raise max_connections or lower --concurrency")
