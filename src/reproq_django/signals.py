@@ -6,6 +6,7 @@ worker, unless the project has set a level), finding and calling it costs more t
 
 import logging
 from typing import Any, Final
+from weakref import ref
 
 from django.dispatch import Signal
 from django.tasks import TaskResult, TaskResultStatus
@@ -34,8 +35,11 @@ def _hears_nobody_but(signal: Signal, key: object) -> bool:
 
 
 def _key_of(signal: Signal, receiver: Any) -> object:
-    """What Django has registered this receiver under, for any sender."""
-    return next((found[0] for found in signal.receivers if found[1]() is receiver), None)
+    """What Django has registered this receiver under, for any sender; None where the project has disconnected it."""
+    for key, known, *_ in signal.receivers:
+        if isinstance(known, ref) and known() is receiver:  # others are receivers themselves, and not to be called
+            return key
+    return None
 
 
 _DJANGOS_START: Final = _key_of(task_started, log_task_started)

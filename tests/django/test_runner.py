@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
+from django.dispatch import Signal
 from django.tasks import TaskResultStatus
-from django.tasks.signals import log_task_started, task_finished, task_started
+from django.tasks.signals import log_task_finished, log_task_started, task_finished, task_started
 from django.test import override_settings
 
 from reproq.lifecycle import Failure, Kind, Success
+from reproq_django import signals
 from reproq_django.backend import ReproqBackend
 from reproq_django.executor import setup
 from tests.django import tasks
@@ -177,6 +179,15 @@ def test_a_receiver_instead_of_djangos_own_is_heard(run, caplog):
         task_started.disconnect(receive)
         task_started.connect(log_task_started)
     assert heard == ["41-0123456789abcdef"]
+
+
+def test_a_receiver_that_is_held_strongly_is_not_called_to_find_djangos_own():
+    signal, called = Signal(), []
+    signal.connect(lambda **_: called.append(1), weak=False)
+    signal.connect(log_task_started)
+    assert signals._key_of(signal, log_task_started) == signal.receivers[1][0]
+    assert signals._key_of(signal, log_task_finished) is None
+    assert called == []
 
 
 class Unreadable(dict):
