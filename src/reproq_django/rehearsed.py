@@ -50,11 +50,14 @@ def setup() -> Runner:
 
 @contextmanager
 def _heard_by(signal: Signal, receivers: list[Any]) -> Iterator[None]:
-    kept, signal.receivers = signal.receivers, receivers
+    """Within it, only these receivers hear the signal, and those that are connected meanwhile, which stay connected: a
+    backend, say, may be imported only now."""
+    kept, signal.receivers = signal.receivers, list(receivers)
     try:
         yield
     finally:
-        signal.receivers = kept
+        known = {key for key, *_ in (*kept, *receivers)}
+        signal.receivers = kept + [one for one in signal.receivers if one[0] not in known]
 
 
 @contextmanager

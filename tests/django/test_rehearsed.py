@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from django.dispatch import Signal
+
+from reproq_django import rehearsed
 from tests.django.test_runner import PAYLOAD
 
 TASKS = """
@@ -59,3 +62,15 @@ def test_no_receiver_and_no_log_of_the_project_hears_of_a_rehearsal(dsn: str, tm
     heard = ["django.tasks", "greet is RUNNING", "django.tasks", "greet is SUCCESSFUL", '"hello Ada"']
     assert said[first + 1 : first + 6] == heard
     assert said[-1] == '[1,"text"]', "the task that is rehearsed is one that the runner finds and runs"
+
+
+def test_a_receiver_that_is_connected_during_a_rehearsal_stays_connected() -> None:
+    signal, heard = Signal(), []
+    early = lambda **_: heard.append("early")  # noqa: E731
+    late = lambda **_: heard.append("late")  # noqa: E731
+    signal.connect(early)
+    with rehearsed._heard_by(signal, []):
+        signal.connect(late)
+        signal.send(None)
+    signal.send(None)
+    assert heard == ["late", "early", "late"]
