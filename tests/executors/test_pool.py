@@ -223,6 +223,17 @@ def test_a_killed_template_gives_back_what_was_begun_and_another_serves_the_rest
     assert values(driver, *rest) == [0, 1, 2]
 
 
+def test_what_waits_is_given_back_when_the_next_template_cannot_be_prepared(pool: Make, tmp_path: Path) -> None:
+    marker = {"REPROQ_TEST_MARKER": str(tmp_path / "imported")}
+    driver = pool(setup="tasks:setup_that_fails_the_second_time", extra=marker)
+    os.kill(driver.executor.template_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    driver.until(lambda: driver.executor.template_pid is None)  # type: ignore[attr-defined]
+    (ended,) = driver.wait(driver.submit(payload("tasks.echo", "[1]")))
+    reason = "no template could be prepared: another worker may take this one"
+    assert ended.outcome == Release(reason, started=False)
+    assert not driver.executor.ready
+
+
 def test_context_variables_end_with_their_run(pool: Make) -> None:
     driver = warmed_up(pool(concurrency=1))
     assert values(driver, *[driver.submit(payload("tasks.sets_the_precision")) for _ in range(2)]) == [28, 28]

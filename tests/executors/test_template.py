@@ -117,7 +117,7 @@ def test_runs_wait_for_the_template_to_be_ready(fork: Make) -> None:
 def test_a_run_that_gets_no_process_is_given_back_and_none_is_taken_for_a_moment(
     fork: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reproq.executors.fork.PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr("reproq.executors.defaults.PAUSE_SECONDS", 0.5)
     driver = fork()
     driver.wait_ready()
     with monkeypatch.context() as patch:
@@ -290,14 +290,19 @@ def test_a_reply_counts_although_the_template_died(fork: Make) -> None:
     assert driver.wait(key)[0].outcome == Success('"slept"')
 
 
-def test_a_template_that_fails_later_is_a_notice_and_tried_again(fork: Make, tmp_path: Path) -> None:
+def test_a_template_that_fails_later_is_tried_again_and_what_waited_is_given_back(fork: Make, tmp_path: Path) -> None:
     marker = tmp_path / "imported"
     driver = fork("tasks:setup_that_fails_the_second_time", extra={"REPROQ_TEST_MARKER": str(marker)})
     driver.wait_ready()
     os.kill(template_of(driver), signal.SIGKILL)
+    driver.until(lambda: driver.executor.template_pid is None)
+    waiting = driver.submit(payload("tasks.echo", "[1]"))
     driver.until(lambda: any("RuntimeError: the second import fails" in notice for notice in driver.notices))
     assert not driver.executor.ready
+    reason = "no template could be prepared: another worker may take this one"
+    assert driver.wait(waiting)[0].outcome == Release(reason, started=False)
     marker.unlink()
+    driver.wait_ready()
     assert driver.run("echo", "[1]").outcome == Success("1")
 
 

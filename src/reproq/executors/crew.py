@@ -11,10 +11,9 @@ from selectors import BaseSelector
 from typing import Final, Protocol
 
 from reproq.child.control import Packet, Verb
-from reproq.executors import Ended
+from reproq.executors import Ended, defaults
 from reproq.executors.attempt import Phase
 from reproq.executors.children import Process
-from reproq.executors.fork import PAUSE_SECONDS
 from reproq.executors.member import Member
 from reproq.executors.order import Bounds, Order
 from reproq.executors.pace import Pace
@@ -206,7 +205,7 @@ class Crew:
 
     def _pause(self, reason: str) -> None:
         """The system has nothing left for another process: go on with those there are."""
-        self.paused_until = time.monotonic() + PAUSE_SECONDS
+        self.paused_until = time.monotonic() + defaults.PAUSE_SECONDS
         if not self.serving:
             self._owner.on_nobody(reason)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from reproq.child.control import Packet, Verb
 from reproq.errors import ProtocolError
-from reproq.executors import Ended
+from reproq.executors import Ended, defaults
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
 from reproq.executors.order import Order
@@ -26,13 +26,6 @@ from reproq.executors.template import Launch, TemplateProcess
 from reproq.lifecycle import Key, Outcome, Release
 from reproq.wire import Payload, frame
 
-TIMEOUT_SECONDS: Final = 900.0
-KILL_GRACE_SECONDS: Final = 5.0
-OUTPUT_BYTES: Final = 65536
-MAX_RETURN_BYTES: Final = 1024 * 1024
-IMPORT_TIMEOUT_SECONDS: Final = 120.0
-PAUSE_SECONDS: Final = 1.0
-"""How long no run is taken after one could not be given a process: what was given back would come at once again."""
 FEEDS_AHEAD: Final = 2
 """So many times `Pace.fed` is held for each child beyond a round trip: claiming five costs little more than one."""
 PATIENCE_SECONDS: Final = 0.2
@@ -53,11 +46,11 @@ class ForkExecutor:
         environment: Mapping[str, str],
         path: tuple[str, ...] = (),
         python: str = sys.executable,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        kill_grace_seconds: float = KILL_GRACE_SECONDS,
-        output_bytes: int = OUTPUT_BYTES,
-        max_return_bytes: int = MAX_RETURN_BYTES,
-        import_timeout_seconds: float = IMPORT_TIMEOUT_SECONDS,
+        timeout_seconds: float = defaults.TIMEOUT_SECONDS,
+        kill_grace_seconds: float = defaults.KILL_GRACE_SECONDS,
+        output_bytes: int = defaults.OUTPUT_BYTES,
+        max_return_bytes: int = defaults.MAX_RETURN_BYTES,
+        import_timeout_seconds: float = defaults.IMPORT_TIMEOUT_SECONDS,
         concurrency: int = 0,
         forks_ahead: int = 0,
     ) -> None:
@@ -150,6 +143,8 @@ class ForkExecutor:
                 attempt.act(now)
         if self._supervisor is not None:
             self._supervisor.tick(now)
+            if self._supervisor.is_failing:
+                self.withdraw("no template could be prepared: another worker may take this one")
         self._give_out()
         if now >= self._patience_ends_at():
             self.withdraw("every child is on a long run: another worker may take this one")
@@ -288,7 +283,7 @@ class ForkExecutor:
 
     def _refuse(self, attempt: Attempt, reason: str) -> None:
         """The system has nothing left for another process: give the run back, and take no others for a moment."""
-        self._paused_until = time.monotonic() + PAUSE_SECONDS
+        self._paused_until = time.monotonic() + defaults.PAUSE_SECONDS
         self._end(attempt, None, reason)
 
     def _end(self, attempt: Attempt, status: int | None, gone: str = "") -> None:

@@ -13,16 +13,9 @@ from selectors import BaseSelector
 from typing import Final
 
 from reproq.errors import ProtocolError
-from reproq.executors import Ended
+from reproq.executors import Ended, defaults
 from reproq.executors.children import bad_spec
 from reproq.executors.crew import Crew
-from reproq.executors.fork import (
-    IMPORT_TIMEOUT_SECONDS,
-    KILL_GRACE_SECONDS,
-    MAX_RETURN_BYTES,
-    OUTPUT_BYTES,
-    TIMEOUT_SECONDS,
-)
 from reproq.executors.member import Member
 from reproq.executors.order import Bounds, Order
 from reproq.executors.orphans import Adopted
@@ -48,11 +41,11 @@ class PoolExecutor:
         environment: Mapping[str, str],
         path: tuple[str, ...] = (),
         python: str = sys.executable,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        kill_grace_seconds: float = KILL_GRACE_SECONDS,
-        output_bytes: int = OUTPUT_BYTES,
-        max_return_bytes: int = MAX_RETURN_BYTES,
-        import_timeout_seconds: float = IMPORT_TIMEOUT_SECONDS,
+        timeout_seconds: float = defaults.TIMEOUT_SECONDS,
+        kill_grace_seconds: float = defaults.KILL_GRACE_SECONDS,
+        output_bytes: int = defaults.OUTPUT_BYTES,
+        max_return_bytes: int = defaults.MAX_RETURN_BYTES,
+        import_timeout_seconds: float = defaults.IMPORT_TIMEOUT_SECONDS,
         max_runs: int = MAX_RUNS,
         max_rss_bytes: int = 0,
     ) -> None:
@@ -144,6 +137,8 @@ class PoolExecutor:
         if now >= self._next_poll_s:
             self._poll(self._crew, now)
         self._crew.tick(now)
+        if self._crew.supervisor.is_failing:
+            self._release_waiting("no template could be prepared: another worker may take this one")
         if self._may_feed:
             self._feed(self._crew, now)
 

@@ -37,6 +37,8 @@ class Supervisor:
         self.launch = launch
         self.template: TemplateProcess | None = None
         self.notices: list[str] = []
+        self.is_failing = False
+        """Whether the last start came to nothing: who waits for a template may wait long."""
         self._selector = selector
         self._on_packet = on_packet
         self._on_ready = on_ready
@@ -102,7 +104,7 @@ class Supervisor:
                 self._on_packet(packet)
 
     def _became_ready(self, warnings: list[str]) -> None:
-        self._was_ready = True
+        self._was_ready, self.is_failing = True, False
         self.notices += warnings
         if self.template is not None and (printed := self.template.output.capture.output().last_text.strip()):
             self.notices.append(f"the project printed while it was imported: {printed[-MAX_PRINTED_CHARS:]}")
@@ -126,6 +128,7 @@ class Supervisor:
         )
 
     def _not_started(self, why: str) -> None:
+        self.is_failing = True
         last = "\n".join(why.strip().splitlines()[-LAST_LINES:])
         text = f"the template could not be prepared by {self.launch.setup}:\n{last}"
         if self._was_ready:
