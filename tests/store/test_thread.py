@@ -26,6 +26,7 @@ from reproq.store.requests import (
     Register,
     RescueAnswer,
     RescueRuns,
+    SayIdle,
 )
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow
@@ -148,6 +149,22 @@ def test_claims_are_answered_while_an_end_waits_to_be_stored(dsn: str, pg: psyco
         (claimed,) = loop.ask(claim)
     loop.wait(lambda: len(loop.answers) == 2)
     assert (claimed.request, loop.answers[1].result.stored) == (claim, {(run_id, TOKEN): Status.SUCCESSFUL})
+
+
+def test_a_claim_sees_what_was_committed_before_it_could_be_known_that_the_worker_waits(
+    pg: psycopg.Connection, loop: Loop
+) -> None:
+    """What is said of being idle goes by the claim's own lane: by another, the claim would look before it was said."""
+    loop.ask(Register(ROW, 30.0))
+    claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
+    with pg.transaction():
+        pg.execute("SELECT FROM reproq_workers FOR UPDATE")
+        run_id = insert(pg.cursor(), Status.READY)
+        loop.store.submit(SayIdle(ROW, ("default",)))
+        loop.store.submit(claim)
+        loop.ask(Ask(("SELECT 1",)))
+    loop.wait(lambda: len(loop.answers) == 4)
+    assert [one.claim.run_id for one in loop.answers[-1].result.claimed] == [run_id]
 
 
 def test_a_lane_that_was_idle_during_an_outage_connects_anew_and_says_nothing(dsn: str, start: Any) -> None:
