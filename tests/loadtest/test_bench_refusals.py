@@ -5,7 +5,9 @@ import pytest
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
+from reproq.loadtest.bench import processes
 from reproq.loadtest.bench.place import PREFIX, Place
+from reproq.retention import retention, rules
 from reproq.store.db import Database
 from tests.acceptance.workers import reproq
 
@@ -110,3 +112,9 @@ def test_two_benches_draw_different_queues(dsn: str) -> None:
     one, other = (Place(database=Database(dsn, "bench"), config=Config(dsn=dsn), times=1).queue for _ in range(2))
     assert one != other
     assert one.startswith(PREFIX)
+
+
+def test_workers_of_a_bench_delete_no_finished_run_of_others(dsn: str) -> None:
+    place = Place(database=Database(dsn, "bench"), config=Config(dsn=dsn), times=1)
+    flags = processes._worker_flags(place, "w-1", "mock", None, place.queue)
+    assert rules(retention(flags[flags.index("--retention") + 1])) == ()
