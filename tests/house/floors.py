@@ -18,6 +18,7 @@ FLOORS: dict[str, tuple[int, str]] = {
             "reproq.spec",
             "reproq.canonical",
             "reproq.wire",
+            "reproq.frames",
             "reproq.backoff",
             "reproq.output",
             "reproq.schedule",

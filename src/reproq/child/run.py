@@ -15,8 +15,9 @@ from typing import Any, Final, Never
 from reproq.child import kernel
 from reproq.child.payload import read_message
 from reproq.child.reply import bounded
+from reproq.frames import FrameBuffer, frame
 from reproq.lifecycle import Failure, Kind, Success
-from reproq.wire import FrameBuffer, Reply, frame
+from reproq.wire import Reply
 
 Runner = Callable[[dict[str, Any]], Success | Failure]
 """What a setup function returns: it runs the task that the message names and says how that ended."""

@@ -13,7 +13,8 @@ from contextvars import copy_context
 from typing import Final, Never
 
 from reproq.child.run import EXIT_CANNOT_REPLY, READ_BYTES, Runner, answer_with, write_all, write_bytes
-from reproq.wire import FrameBuffer, Reply
+from reproq.frames import FrameBuffer
+from reproq.wire import Reply
 
 BARRIER: Final = b""
 """A message without a body. From the worker: what came before it without a ticket was taken back. It is echoed."""

@@ -6,7 +6,8 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Final, Protocol
 
 from reproq.errors import ProtocolError
-from reproq.wire import FrameBuffer, Reply, decode_reply
+from reproq.frames import FrameBuffer
+from reproq.wire import Reply, decode_reply
 
 READ_BYTES: Final = 65536
 REPLY_OVERHEAD_BYTES: Final = 4 * 1024 * 1024
@@ -14,7 +15,7 @@ REPLY_OVERHEAD_BYTES: Final = 4 * 1024 * 1024
 
 
 class Frames(Protocol):
-    """Collects bytes as they come and yields whole messages (see `reproq.wire`)."""
+    """Collects bytes as they come and yields whole messages (see `reproq.frames`)."""
 
     def feed(self, data: bytes) -> Iterator[bytes]: ...
 

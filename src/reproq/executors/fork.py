@@ -23,8 +23,9 @@ from reproq.executors.pace import LONG_SECONDS, Pace
 from reproq.executors.spares import NO_RUN, Spares
 from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
+from reproq.frames import frame
 from reproq.lifecycle import Key, Outcome, Release
-from reproq.wire import Payload, frame
+from reproq.wire import Payload
 
 FEEDS_AHEAD: Final = 2
 """So many times `Pace.fed` is held for each child beyond a round trip: claiming five costs little more than one."""

@@ -22,9 +22,10 @@ from reproq.executors.children import Ending, Process, timed_out, unanswered
 from reproq.executors.order import Bounds, Order
 from reproq.executors.pace import LONG_SECONDS, Pace
 from reproq.executors.stream import MARK_BYTES, MarkedOutput, Stream
+from reproq.frames import frame
 from reproq.lifecycle import Outcome, Release, Success
 from reproq.output import Output
-from reproq.wire import decode_reply, frame
+from reproq.wire import decode_reply
 
 LOOK_SECONDS: Final = 0.05
 """How often, at most, the memory of a child is looked at."""

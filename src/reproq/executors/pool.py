@@ -21,8 +21,9 @@ from reproq.executors.order import Bounds, Order
 from reproq.executors.orphans import Adopted
 from reproq.executors.pace import Pace
 from reproq.executors.template import Launch
+from reproq.frames import frame
 from reproq.lifecycle import Key, Outcome, Release
-from reproq.wire import Payload, frame
+from reproq.wire import Payload
 
 MAX_RUNS: Final = 10_000
 POLL_SECONDS: Final = 0.002

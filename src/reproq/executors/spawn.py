@@ -13,8 +13,9 @@ from reproq.executors.channel import Channel
 from reproq.executors.launched import LaunchedExecutor, Limits
 from reproq.executors.output import OutputPipe
 from reproq.executors.program import Program, Streams
+from reproq.frames import LineBuffer
 from reproq.lifecycle import Failure
-from reproq.wire import LineBuffer, Payload
+from reproq.wire import Payload
 
 
 class SpawnExecutor(LaunchedExecutor):

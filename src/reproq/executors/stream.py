@@ -14,8 +14,8 @@ from typing import Final
 from reproq.errors import ProtocolError
 from reproq.executors.channel import READ_BYTES, REPLY_OVERHEAD_BYTES
 from reproq.executors.output import MAX_READS_AT_ONCE, Capture
+from reproq.frames import FrameBuffer
 from reproq.output import NOTHING, Output
-from reproq.wire import FrameBuffer
 
 MARK_BYTES: Final = 16
 
