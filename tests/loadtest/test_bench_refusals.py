@@ -114,7 +114,8 @@ def test_two_benches_draw_different_queues(dsn: str) -> None:
     assert one.startswith(PREFIX)
 
 
-def test_workers_of_a_bench_delete_no_finished_run_of_others(dsn: str) -> None:
+def test_workers_of_a_bench_delete_no_finished_run_of_others_and_fire_no_schedule(dsn: str) -> None:
     place = Place(database=Database(dsn, "bench"), config=Config(dsn=dsn), times=1)
     flags = processes._worker_flags(place, "w-1", "mock", None, place.queue)
     assert rules(retention(flags[flags.index("--retention") + 1])) == ()
+    assert "--no-beat" in flags
