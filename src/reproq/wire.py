@@ -168,22 +168,25 @@ def split_payload(body: bytes) -> tuple[dict[str, Any], str, str]:
         text = body.decode("utf-8")
         head_end = text.index(_ARGS)
         start = head_end + len(_ARGS)
-        if text.endswith(_PLAIN_END):  # whoever reads the arguments finds out whether that is one value
-            args_end, kwargs_json = len(text) - len(_PLAIN_END), "{}"
-            message = _message(text, head_end) | {"errors": []}
-        else:
-            args_end = _scan(text, start)
-            kwargs_start = args_end + len(_KWARGS)
-            kwargs_end = _scan(text, kwargs_start)
-            if not (text.startswith(_KWARGS, args_end) and text.startswith(_ERRORS, kwargs_end)):
-                raise ValueError("args, kwargs and errors are not its last members")
-            message = _message(text, head_end) | json.loads("{" + text[kwargs_end + 1 :])
-            kwargs_json = text[kwargs_start:kwargs_end]
+        args_end, kwargs_json, last = _behind_the_head(text, start)
+        message = _message(text, head_end) | last
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the payload cannot be read: {error}") from None
     if message.get("v") != VERSION:
         raise ProtocolError(f"the payload is not of version {VERSION}: {text[:40]}")
     return message, text[start:args_end], kwargs_json
+
+
+def _behind_the_head(text: str, start: int) -> tuple[int, str, dict[str, Any]]:
+    """Where the args that begin at `start` end, the text of kwargs, and the members behind that. Raises ValueError."""
+    if text.endswith(_PLAIN_END):  # whoever reads the arguments finds out whether that is one value
+        return len(text) - len(_PLAIN_END), "{}", {"errors": []}
+    args_end = _scan(text, start)
+    kwargs_start = args_end + len(_KWARGS)
+    kwargs_end = _scan(text, kwargs_start)
+    if not (text.startswith(_KWARGS, args_end) and text.startswith(_ERRORS, kwargs_end)):
+        raise ValueError("args, kwargs and errors are not its last members")
+    return args_end, text[kwargs_start:kwargs_end], json.loads("{" + text[kwargs_end + 1 :])
 
 
 def _message(text: str, end: int) -> dict[str, Any]:
