@@ -50,10 +50,17 @@ def test_a_logger_that_the_project_configured_is_the_one_that_writes(bare_logger
     assert [record.getMessage() for record in records] == ["run.succeeded id=7 seconds=0.25"]
 
 
+def test_a_line_is_written_at_once_where_nobody_has_promised_to_flush(
+    bare_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Telemetry([lines.log_to_stderr()]).emit("run.succeeded", id=7, seconds=0.25)
+    assert re.fullmatch(LINE, capsys.readouterr().err)
+
+
 def test_lines_are_written_when_whoever_emits_is_about_to_wait_or_a_thousand_are_kept(
     bare_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    telemetry = Telemetry([lines.log_to_stderr()])
+    telemetry = Telemetry([lines.log_to_stderr()], gathers=True)
     telemetry.emit("run.succeeded", id=7, seconds=0.25)
     assert capsys.readouterr().err == ""
     telemetry.flush()

@@ -139,7 +139,7 @@ def build_worker(
     listens = config.listen != "off" and is_reachable and not burst
     ear = Listener(Database(config.listen_dsn or config.dsn, row.worker_id)) if listens else Deaf()
     executor = build_executor(config, project)
-    telemetry = Telemetry(handlers, meters, dropped)
+    telemetry = Telemetry(handlers, meters, dropped, gathers=True)
     return Worker(config, row, store, executor, telemetry, ear=ear, burst=burst)
 
 

@@ -32,8 +32,8 @@ Meter = Callable[[Measure, list[float]], None]
 class Telemetry:
     """Hands every event to every handler, and every batch of durations to every meter.
 
-    Nobody wants to hear of what is in `unheard`: it costs next to nothing then. Who emits says `flush` before it
-    waits: a handler that has a `flush` may keep until then what is cheaper for many events at once.
+    Nobody wants to hear of what is in `unheard`: it costs next to nothing then. With `gathers`, who emits says `flush`
+    before it waits: a handler that has a `flush` may keep until then what is cheaper for many events at once.
     """
 
     def __init__(
@@ -41,10 +41,13 @@ class Telemetry:
         handlers: Sequence[Handler] = (),
         meters: Sequence[Meter] = (),
         unheard: frozenset[str] = frozenset(),
+        *,
+        gathers: bool = False,
     ) -> None:
         self._handlers = tuple(handlers)
         self._unheard = unheard
         self._meters = tuple(meters)
+        self._gathers = gathers
         self._flushes: list[Callable[[], None]] = [handler.flush for handler in handlers if hasattr(handler, "flush")]
 
     @property
@@ -68,6 +71,8 @@ class Telemetry:
         event = Event(name, fields)
         for handler in self._handlers:
             handler(event)
+        if not self._gathers:
+            self.flush()
 
     def measure(self, measure: Measure, seconds: list[float]) -> None:
         """Tell how long each of a batch took."""
