@@ -7,11 +7,11 @@ import click
 
 from reproq.cli import FAILED
 from reproq.cli.project import configure, database_options, flag
-from reproq.cli.worker import longest_pause_seconds, worker_row
+from reproq.cli.worker import database_of, longest_pause_seconds, worker_row
 from reproq.config import Config
 from reproq.scheduler.beat import Beat, fire_once
 from reproq.service import serve
-from reproq.store.db import Database, opened
+from reproq.store.db import opened
 from reproq.store.thread import StoreThread
 from reproq.store.workers import WorkerRow, installation
 from reproq.telemetry.events import Telemetry
@@ -33,7 +33,7 @@ def beat(settings: str | None, once: bool, verbose: bool, **flags: Any) -> int:
     if once:
         return _once(config, telemetry)
     row = beat_row(config)
-    store = StoreThread(Database(config.dsn, row.worker_id), longest_pause_seconds(config))
+    store = StoreThread(database_of(config, row.worker_id), longest_pause_seconds(config))
     return serve(Beat(config, row, store, telemetry), is_all=True)
 
 

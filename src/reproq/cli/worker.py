@@ -133,10 +133,10 @@ def build_worker(
     """A worker with a store thread and an executor of its own, ready to be served. No handler wants to hear of the
     events in `dropped`."""
     row = worker_row(config)
-    database = Database(config.dsn, row.worker_id, answer_seconds=answer_seconds(config), pooler=config.pooler)
-    store = StoreThread(database, longest_pause_seconds(config))
+    store = StoreThread(database_of(config, row.worker_id), longest_pause_seconds(config))
     is_reachable = config.pooler != "on" or config.listen_dsn  # NOTIFY reaches nobody through a pooler
     listens = config.listen != "off" and is_reachable and not burst
+    # Its connection waits for hours, as it should; keepalives tell it when the other end is gone.
     ear = Listener(Database(config.listen_dsn or config.dsn, row.worker_id)) if listens else Deaf()
     executor = build_executor(config, project)
     telemetry = Telemetry(handlers, meters, dropped, gathers=True)
@@ -147,6 +147,11 @@ def longest_pause_seconds(config: Config) -> float:
     """Between two tries to reach a lost database. Workers that are back rescue after a lease: by then, whoever pauses
     less than a heartbeat is back, too, and has renewed what it holds."""
     return min(LONGEST_PAUSE_SECONDS, config.heartbeat / 2)
+
+
+def database_of(config: Config, name: str) -> Database:
+    """The database of a process that works until it is stopped."""
+    return Database(config.dsn, name, answer_seconds=answer_seconds(config), pooler=config.pooler)
 
 
 def answer_seconds(config: Config) -> float:
