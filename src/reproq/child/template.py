@@ -163,8 +163,9 @@ class Template:
 
         A living child is the sub-reaper of all that descends from it, so an orphan here is one of a run that has ended.
         """
-        for pid in (orphans := self.orphans()):
-            kernel.kill_quietly(pid)
+        if orphans := self.orphans():
+            kernel.kill_families(self.orphans)
+        for pid in orphans:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         self.wait_at_most(SWEEP_SECONDS if orphans else 0.0)
