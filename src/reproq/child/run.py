@@ -76,6 +76,8 @@ def failure_of(error: BaseException) -> Failure:
         message = str(error)
     except BaseException as second:
         message = f"(str() of this {kind.__qualname__} raised {type(second).__qualname__})"
+    if isinstance(error, MemoryError) and (bound := kernel.memory_bound()):
+        message = f"{message}; ".lstrip("; ") + f"a process of this run may have {bound:,} bytes (max_memory)"
     try:
         trace = "".join(traceback.format_exception(error))
     except BaseException as second:

@@ -22,7 +22,8 @@ from reproq.executors.children import Ending, Process, timed_out, unanswered
 from reproq.executors.order import Bounds, Order
 from reproq.executors.pace import LONG_SECONDS, Pace
 from reproq.executors.stream import MARK_BYTES, MarkedOutput, Stream
-from reproq.lifecycle import Outcome, Release, Success
+from reproq.executors.suspects import killed_its_template
+from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.output import Output
 from reproq.wire import decode_reply, frame
 
@@ -39,6 +40,7 @@ class Member:
         self.phase = Phase.FORKING
         self.process: Process | None = None
         self.orphaned = ""  # why nobody will say how it ended
+        self.is_blamed = False  # for that
         self.given = 0
         self.answered = 0
         self.is_leaving = False  # it gets no more runs
@@ -238,9 +240,11 @@ class Member:
         self.phase = Phase.REAPING
         self.ending.call_off()
 
-    def orphan(self, reason: str) -> None:
-        """The template has died, so the process is dying, and nobody will say how it ended."""
+    def orphan(self, reason: str, blamed: Key | None) -> None:
+        """The template has died, so the process is dying, and nobody will say how it ended. `blamed`: the run, perhaps
+        one of another child, that has killed the template."""
         self.phase = Phase.ORPHANED
+        self.is_blamed = bool(self.orders) and self.orders[0].key == blamed
         self.orphaned = reason
         self.ending.call_off()
         if self.process is not None:
@@ -269,7 +273,7 @@ class Member:
             return self._stopped_with
         fault = self._stream.fault
         if gone and not fault:
-            return Release(gone, started=True)
+            return killed_its_template(gone) if self.is_blamed else Release(gone, started=True)
         return unanswered(status, output, fault=fault, in_reply=in_reply, oom_kills=self._oom_kills)
 
     def _watch(self) -> None:
