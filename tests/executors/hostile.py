@@ -16,16 +16,17 @@ SECONDS = 30.0
 _libc = ctypes.CDLL(None)
 
 
-def bombs(most: int, seconds: float = SECONDS) -> None:
+def bombs(most: int, marker: str) -> None:
     """A fork bomb that never has more than `most` processes: each goes on forking while others are killed, does not
-    hear TERM, and each third one is in a session of its own. All end by themselves after `seconds`."""
+    hear TERM, and each third one is in a session of its own. `marker` is made once there are as many."""
     _libc.prctl(15, BOMB_NAME, 0, 0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + SECONDS
     most += _threads_of_all()
     while time.monotonic() < end:
         if _threads_of_all() >= most:
-            time.sleep(0.005)
+            os.close(os.open(marker, os.O_CREAT))
+            time.sleep(0.01)
         elif os.fork() == 0 and os.getpid() % 3 == 0:
             os.setsid()
     os._exit(0)
@@ -57,11 +58,12 @@ def stops_itself() -> None:
     time.sleep(SECONDS)
 
 
-def changes_groups(marker: str) -> None:
-    """A process in a group of its own, one in a session of its own, one that is a sub-reaper no more's orphan."""
+def changes_groups(marker: str, with_environment: bool) -> None:
+    """A process in a group of its own, one in a session of its own, and a daemon; this is their sub-reaper no more."""
     _libc.prctl(36, 0, 0, 0, 0)
     pids = [subprocess.Popen(["sleep", "60"], process_group=0).pid]
-    pids.append(subprocess.Popen(["sleep", "60"], start_new_session=True, env={}).pid)
+    environment = None if with_environment else {}
+    pids.append(subprocess.Popen(["sleep", "60"], start_new_session=True, env=environment).pid)
     daemon = ["sh", "-c", "setsid sleep 60 >&- 2>&- & echo $!"]
     pids.append(int(subprocess.run(daemon, stdout=subprocess.PIPE, check=True).stdout))
     with open(marker, "w") as file:
@@ -138,3 +140,21 @@ def opens_everything() -> None:
     except OSError:
         time.sleep(0)
     sys.exit(f"had {len(kept)}")
+
+
+def bound_of_a_grandchild() -> int:
+    code = "import resource; print(resource.getrlimit(resource.RLIMIT_DATA)[1])"
+    return int(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout)
+
+
+def takes_the_tickets() -> str:
+    """What the runs behind it in the same child would need to begin."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if "eventfd" in os.readlink(f"/proc/self/fd/{name}"):
+                while True:
+                    os.eventfd_read(int(name))
+        except OSError:
+            continue
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "unreachable"

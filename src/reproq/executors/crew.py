@@ -176,7 +176,8 @@ class Crew:
         """It is to leave. What it has not begun goes to others, unless that is the last of what it was to do; it ends
         when it has answered."""
         if len(member.orders) > 1 and not member.works_off:
-            self.take_back(member)
+            if orders := member.take_back():  # none, when the child has taken the tickets and its answers are lost
+                self._owner.on_returned(orders)
         elif not member.orders and not member.is_hung_up:
             member.hang_up(time.monotonic())
         self._owner.on_change()

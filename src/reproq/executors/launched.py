@@ -162,6 +162,7 @@ class LaunchedExecutor(ABC):
             self._sweep(time.monotonic())
             time.sleep(PAUSE_SECONDS / 4)
         self._guard.close()
+        self.reap_adopted()
 
     def _refuse(self, key: Key, outcome: Outcome) -> None:
         self._ended.append(Ended(key, outcome, None, time.monotonic()))

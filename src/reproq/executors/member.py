@@ -266,7 +266,13 @@ class Member:
         if not self.orders:
             return []
         outcome = self._outcome(status, output, gone, in_reply=in_reply)
-        return [Ended(self.orders.popleft().key, outcome, self.head_since_s, now_s, output)]
+        ended = [Ended(self.orders.popleft().key, outcome, self.head_since_s, now_s, output)]
+        # A task that broke the channel took the answers of others along, or their tickets: nobody knows how far they
+        # have come.
+        lost = Release("the run before it in the same child broke their channel to the worker", started=True)
+        while self.orders:
+            ended.append(Ended(self.orders.popleft().key, lost, self.head_since_s, now_s))
+        return ended
 
     def _outcome(self, status: int | None, output: Output, gone: str, *, in_reply: bool) -> Outcome:
         if self._stopped_with is not None:
