@@ -86,12 +86,7 @@ class Config:
         unit="bytes",
     )
     max_memory: int = _knob(
-        0,
-        "Memory of its own that each process of a run may have (RLIMIT_DATA); 0 for any.",
-        whole,
-        "REPROQ_MAX_MEMORY",
-        bounds=(0, 1 << 50),
-        unit="bytes",
+        0, "Memory of each process of a run; 0 for any.", whole, "REPROQ_MAX_MEMORY", bounds=(0, 1 << 50), unit="bytes"
     )
     python_path: str = _knob(
         "",

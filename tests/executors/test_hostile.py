@@ -2,8 +2,11 @@
 
 import json
 import os
+import pwd
 import re
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from reproq.errors import ConfigurationError
 from reproq.executors import Ended
 from reproq.executors.suspects import Suspects
 from reproq.lifecycle import Failure, Key, Kind, Outcome, Release, Success
-from tests.executors.conftest import make_fork, make_pool, make_spawn
+from tests.executors.conftest import HERE, make_fork, make_pool, make_spawn
 from tests.executors.driver import Driver, alive, is_gone, payload
 from tests.executors.hostile import BOMB_NAME
 
@@ -27,7 +30,7 @@ BOUND_BYTES = 256 << 20
 HARM = {
     "blocks_all_signals": ("[]", {Kind.TIMEOUT}),
     "stops_itself": ("[]", {Kind.TIMEOUT}),
-    "closes_all": ("[]", {Kind.TIMEOUT, Kind.CHILD_DIED}),
+    "closes_all": ("[]", {Kind.TIMEOUT, Kind.BAD_REPLY}),
     "replies_in_drops": ("[30]", {Kind.TIMEOUT, Kind.BAD_REPLY}),
     "replies_endlessly": (f"[{HUNDREDS}]", {Kind.BAD_REPLY}),
     "kills_its_group": ("[]", {Kind.CHILD_DIED}),
@@ -153,6 +156,46 @@ def test_a_fork_bomb_is_gone_soon_after_its_template_was_killed(make: Callable[.
     os.kill(driver.executor.template_pid, signal.SIGKILL)  # type: ignore[attr-defined]
     driver.until(lambda: not any(map(alive, bomb())), 10)
     assert isinstance(driver.wait(key)[0].outcome, Release)
+
+
+AS_A_USER = """
+import os, sys
+from pathlib import Path
+from driver import Driver, payload
+from reproq.child.kernel import become_subreaper
+from reproq.executors.environment import template_environment
+from reproq.executors.fork import ForkExecutor
+from reproq.lifecycle import Release
+
+assert os.geteuid()
+become_subreaper()
+marker = Path(sys.argv[1], "full")
+driver = Driver(ForkExecutor("tasks:setup", environment=template_environment(os.environ)))
+neighbour = driver.submit(payload("tasks.sleeps", "[1]", run_id=2))
+key = driver.submit(payload("hostile.bombs", f'[500, "{marker}"]'))
+driver.until(marker.exists)
+driver.executor.stop(key, Release("enough", started=True), 0.0)
+print(*[type(ended.outcome).__name__ for ended in driver.wait(key, neighbour)])
+driver.close()
+"""
+
+
+@pytest.mark.usefixtures("as_root")
+def test_an_ordinary_user_is_rid_of_a_fork_bomb_as_well(
+    open_folder: Path, user_python: tuple[list[str], dict[str, str]]
+) -> None:
+    (python, environment), nobody = user_python, pwd.getpwnam("nobody").pw_uid
+    tests = shutil.copytree(HERE, open_folder / "tests", ignore=shutil.ignore_patterns("__pycache__", "test_*"))
+    environment = {**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}:{tests}"}
+    home = open_folder / "home"
+    home.mkdir(mode=0o700)
+    os.chown(home, nobody, nobody)
+    ended = subprocess.run(
+        [*python, AS_A_USER, home], env=environment, cwd="/", user=nobody, group=nobody, extra_groups=(),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, "Release Success\n"), ended.stderr
+    assert not any(map(alive, bomb()))
 
 
 def test_a_process_over_max_memory_gets_an_error_that_names_the_bound(make: Callable[..., Driver]) -> None:

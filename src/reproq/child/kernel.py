@@ -91,30 +91,6 @@ def prefer_as_oom_victim() -> None:
         pass
 
 
-def bound_memory(most_bytes: int, pid: int = 0) -> None:
-    """Let a process (0: this one) and all that it starts have so much memory of its own, each; 0 for any.
-
-    RLIMIT_DATA counts what a process has asked for and can write to: its heap, its stacks. What it shares with others
-    through files is not in it, and what a fork has inherited is. Unlike RLIMIT_AS it ignores address space that
-    libraries only reserve.
-    """
-    if most_bytes:
-        hard = resource.prlimit(pid, resource.RLIMIT_DATA)[1]
-        bound = most_bytes if hard == resource.RLIM_INFINITY else min(most_bytes, hard)
-        resource.prlimit(pid, resource.RLIMIT_DATA, (bound, bound))
-
-
-def memory_bound() -> int:
-    """The bound that `bound_memory` has set for this process; 0 for none."""
-    bound = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    return 0 if bound == resource.RLIM_INFINITY else bound
-
-
-def own_bytes() -> int:
-    """The memory of this process that `bound_memory` would count (nearly: its first stack is in here as well)."""
-    return int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
-
-
 @cache
 def _oom_file() -> Path | None:
     """Where the kernel counts the out-of-memory kills of this process's control group, of either version."""

@@ -18,7 +18,7 @@ import traceback
 from _signal import signal as set_signal  # type: ignore[import-not-found]
 from typing import Any, Final, Never
 
-from reproq.child import control, forgetting, kernel, rehearsal
+from reproq.child import control, forgetting, kernel, memory, rehearsal
 from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
 from reproq.child.service import serve
@@ -90,7 +90,7 @@ class Template:
         rehearsal.rehearse(self.max_return_bytes)
         rehearsal.flush_everything()
         rehearsal.freeze()
-        if 0 < self.max_memory_bytes <= (own_bytes := kernel.own_bytes()):
+        if 0 < self.max_memory_bytes <= (own_bytes := memory.own_bytes()):
             raise ConfigurationError(
                 f"max_memory = {self.max_memory_bytes:,} bytes leaves nothing for a run: the imported project has "
                 f"{own_bytes:,} bytes, which every child has from its first moment; raise max_memory"
@@ -152,7 +152,7 @@ class Template:
             kernel.prefer_as_oom_victim()
             for number, handler in self.signals:
                 set_signal(number, handler)
-            kernel.bound_memory(self.max_memory_bytes)
+            memory.bound(self.max_memory_bytes)
             if tickets is None:
                 run_one(channel, self.runner, self.max_return_bytes)
             serve(channel, output, tickets, self.runner, self.max_return_bytes)

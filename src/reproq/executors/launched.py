@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from selectors import BaseSelector
 from typing import Final
 
-from reproq.child import kernel
+from reproq.child import memory
 from reproq.errors import ProtocolError
 from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
@@ -181,7 +181,7 @@ class LaunchedExecutor(ABC):
             os.close(streams.stdout)
             os.close(streams.stderr)
         with contextlib.suppress(ProcessLookupError):  # before it can have asked for much: it is still being loaded
-            kernel.bound_memory(self.limits.max_memory_bytes, popen.pid)
+            memory.bound(self.limits.max_memory_bytes, popen.pid)
         attempt.attach(self._selector, streams.exchange, streams.output)
         self._started[attempt.key] = _Started(attempt, popen, f"{STARTED_AS}={mark}")
         attempt.begin(Process(popen.pid, pidfd), self._exited)

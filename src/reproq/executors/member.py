@@ -18,7 +18,7 @@ from reproq.child.service import BARRIER
 from reproq.errors import ProtocolError
 from reproq.executors import Ended
 from reproq.executors.attempt import Phase
-from reproq.executors.children import Ending, Process, timed_out, unanswered
+from reproq.executors.children import Ending, Process, bad_reply, timed_out, unanswered
 from reproq.executors.order import Bounds, Order
 from reproq.executors.pace import LONG_SECONDS, Pace
 from reproq.executors.stream import MARK_BYTES, MarkedOutput, Stream
@@ -280,6 +280,8 @@ class Member:
         fault = self._stream.fault
         if gone and not fault:
             return killed_its_template(gone) if self.is_blamed else Release(gone, started=True)
+        if self.ending.killed and not fault:
+            return bad_reply("the child closed its channel before it replied, went on, and was killed", output)
         return unanswered(status, output, fault=fault, in_reply=in_reply, oom_kills=self._oom_kills)
 
     def _watch(self) -> None:
