@@ -85,6 +85,9 @@ class Config:
         bounds=(0, 1 << 50),
         unit="bytes",
     )
+    max_memory: int = _knob(
+        0, "Memory of each process of a run; 0 for any.", whole, "REPROQ_MAX_MEMORY", bounds=(0, 1 << 50), unit="bytes"
+    )
     python_path: str = _knob(
         "",
         "The interpreter of spawn; the worker's own when empty.",

@@ -69,7 +69,7 @@ class RunTimedOut(ReproqError):
 
 
 class ChildDied(ReproqError):
-    """Kind `child_died`: the child ended by a signal or with an exit code before it replied."""
+    """Kind `child_died`: the child ended by a signal or with an exit code before it replied, or killed its template."""
 
 
 class BadReply(ReproqError):

@@ -1,7 +1,5 @@
 """Folders whose servers are stopped whatever a test did, and one running server for the tests that only look."""
 
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,18 +38,3 @@ def shared() -> Iterator[Server]:
         with Server(Path(folder, "db"), settings=FAST).running(mode="immediate") as server:
             yield server
         assert server_processes(server.data) == []
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user of the machine can reach, as pytest's own is not."""
-    folder = Path(tempfile.mkdtemp(prefix="open"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def as_root() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root has to run PostgreSQL as somebody else")

@@ -2,21 +2,19 @@
 
 import os
 import pwd
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
-import reproq
 from reproq.errors import ConfigurationError
 from reproq_django.embedded import ownership
 from reproq_django.embedded.binaries import wheel_binaries
 from reproq_django.embedded.ownership import Runner
 from reproq_django.embedded.processes import server_processes
 from reproq_django.embedded.server import Server
+from tests.plugins.ordinary_user import open_to_all
 
 from .conftest import FAST, NewServer
 
@@ -38,11 +36,6 @@ Server(sys.argv[1]).start()
 """
 
 
-def open_to_all(path: Path) -> bool:
-    """Whether any user can go there: in a shut home, not even a readable file can be reached."""
-    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
-
-
 def others() -> list[pwd.struct_passwd]:
     """Users of the machine that are neither root nor those that we would fall back to."""
     return [user for user in pwd.getpwall() if user.pw_uid and user.pw_name not in ("postgres", "nobody")]
@@ -52,35 +45,6 @@ def others() -> list[pwd.struct_passwd]:
 def reachable_wheel() -> None:
     if not open_to_all(wheel_binaries(18)):
         pytest.skip("the wheel lies where only root can reach it")
-
-
-@pytest.fixture
-def user_python(open_folder: Path) -> tuple[list[str], dict[str, str]]:
-    """A command and an environment with which any user runs Python with our packages, copied where need be."""
-    python, packages = Path(sys.base_prefix), Path(psycopg.__file__).parent.parent
-    if not open_to_all(python):
-        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        left_out = shutil.ignore_patterns("site-packages", "__pycache__", "test", "config-*", "idlelib", "ensurepip")
-        shutil.copytree(python / "lib", open_folder / "python/lib", symlinks=True, ignore=left_out)
-        (open_folder / "python/bin").mkdir()
-        shutil.copy(python / "bin" / name, open_folder / "python/bin/python3")
-        python = open_folder / "python"
-    if not open_to_all(packages):
-        for package in [*packages.glob("psycopg*"), *packages.glob("pixeltable*"), *packages.glob("typing_ext*")]:
-            copy = shutil.copytree if package.is_dir() else shutil.copy
-            copy(package, open_folder / "packages" / package.name)
-        packages = open_folder / "packages"
-    source = Path(reproq.__file__).parent.parent
-    if not open_to_all(source):
-        source = Path(shutil.copytree(source, open_folder / "src"))
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "LD_LIBRARY_PATH": str(python / "lib"),
-        "PYTHONHOME": str(python),
-        "PYTHONPATH": f"{source}:{packages}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    return [str(python / "bin/python3"), "-W", "error", "-c"], environment
 
 
 def run_as(uid: int, user_python: tuple[list[str], dict[str, str]], code: str, path: Path) -> tuple[int, str, str]:

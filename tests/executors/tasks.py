@@ -88,7 +88,8 @@ def setup_that_hangs() -> Runner:
 
 
 def run(message: dict[str, Any]) -> Success | Failure:
-    task: Callable[..., object] = globals()[message["task_path"].rpartition(".")[2]]
+    module, _, name = message["task_path"].rpartition(".")
+    task: Callable[..., object] = getattr(importlib.import_module(module), name)
     return encode_return(task(*message["args"], **message["kwargs"]))
 
 

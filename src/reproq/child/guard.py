@@ -26,11 +26,9 @@ def marked(entry: bytes) -> list[int]:
 
 
 def kill_marked(entry: bytes) -> None:
-    """Kill until none is left, since a process may fork between being seen and being killed; at most 30 s."""
+    """Kill until none is left, since a process may fork between being seen and being stopped; at most 30 s."""
     end = time.monotonic() + PATIENCE_SECONDS
-    while (found := marked(entry)) and time.monotonic() < end:
-        for pid in found:
-            kernel.kill_quietly(pid)
+    while kernel.kill_families(lambda: marked(entry)) and time.monotonic() < end:
         time.sleep(PAUSE_SECONDS)
 
 

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final, Never
 
-from reproq.child import kernel
+from reproq.child import kernel, memory
 from reproq.child.payload import read_message
 from reproq.child.reply import bounded
 from reproq.frames import FrameBuffer, frame
@@ -77,6 +77,8 @@ def failure_of(error: BaseException) -> Failure:
         message = str(error)
     except BaseException as second:
         message = f"(str() of this {kind.__qualname__} raised {type(second).__qualname__})"
+    if isinstance(error, MemoryError) and (bound := memory.bound_here()):
+        message = f"{message}; ".lstrip("; ") + f"a process of this run may have {bound:,} bytes (max_memory)"
     try:
         trace = "".join(traceback.format_exception(error))
     except BaseException as second:

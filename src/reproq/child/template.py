@@ -18,10 +18,11 @@ import traceback
 from _signal import signal as set_signal  # type: ignore[import-not-found]
 from typing import Any, Final, Never
 
-from reproq.child import control, forgetting, kernel, rehearsal
+from reproq.child import control, forgetting, kernel, memory, rehearsal
 from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
 from reproq.child.service import serve
+from reproq.errors import ConfigurationError
 
 SWEEP_SECONDS: Final = 0.02
 """How soon to look again after something was killed: its own children become ours when it is dead."""
@@ -30,11 +31,14 @@ SWEEP_SECONDS: Final = 0.02
 class Template:
     """One template. `main` never returns."""
 
-    def __init__(self, setup: str, channel: socket.socket, worker_pid: int, max_return_bytes: int) -> None:
+    def __init__(
+        self, setup: str, channel: socket.socket, worker_pid: int, max_return_bytes: int, max_memory_bytes: int
+    ) -> None:
         self.setup = setup
         self.control = channel
         self.worker_pid = worker_pid
         self.max_return_bytes = max_return_bytes
+        self.max_memory_bytes = max_memory_bytes
         self.pid = os.getpid()
         self.children: dict[int, int] = {}  # the worker's number of a run -> pid, until REAP
         self.private = kernel.private_descriptor()
@@ -86,6 +90,11 @@ class Template:
         rehearsal.rehearse(self.max_return_bytes)
         rehearsal.flush_everything()
         rehearsal.freeze()
+        if 0 < self.max_memory_bytes <= (own_bytes := memory.own_bytes()):
+            raise ConfigurationError(
+                f"max_memory = {self.max_memory_bytes:,} bytes leaves nothing for a run: the imported project has "
+                f"{own_bytes:,} bytes, which every child has from its first moment; raise max_memory"
+            )
         self.own = kernel.OwnChildren()
         self.strangers = set(self.own.look())
         self.sessions = {os.getsid(pid) for pid in (self.pid, *self.strangers)}
@@ -143,6 +152,7 @@ class Template:
             kernel.prefer_as_oom_victim()
             for number, handler in self.signals:
                 set_signal(number, handler)
+            memory.bound(self.max_memory_bytes)
             if tickets is None:
                 run_one(channel, self.runner, self.max_return_bytes)
             serve(channel, output, tickets, self.runner, self.max_return_bytes)
@@ -163,8 +173,9 @@ class Template:
 
         A living child is the sub-reaper of all that descends from it, so an orphan here is one of a run that has ended.
         """
-        for pid in (orphans := self.orphans()):
-            kernel.kill_quietly(pid)
+        if orphans := self.orphans():
+            kernel.kill_families(self.orphans)
+        for pid in orphans:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         self.wait_at_most(SWEEP_SECONDS if orphans else 0.0)

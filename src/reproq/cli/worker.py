@@ -209,6 +209,7 @@ def _fork(config: Config, project: Project) -> Executor:
         max_return_bytes=config.max_return_bytes,
         concurrency=concurrency_of(config),
         forks_ahead=concurrency_of(config),
+        max_memory_bytes=config.max_memory,
     )
 
 
@@ -224,6 +225,7 @@ def _pool(config: Config, project: Project) -> Executor:
         max_return_bytes=config.max_return_bytes,
         max_runs=config.max_runs_per_child,
         max_rss_bytes=config.max_rss,
+        max_memory_bytes=config.max_memory,
     )
 
 
@@ -266,4 +268,5 @@ def limits_of(config: Config) -> Limits:
         kill_grace_seconds=config.kill_grace,
         output_bytes=config.output_bytes,
         max_return_bytes=config.max_return_bytes,
+        max_memory_bytes=config.max_memory,
     )

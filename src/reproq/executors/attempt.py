@@ -13,6 +13,7 @@ from reproq.executors import Ended
 from reproq.executors.channel import Channel, Exchange
 from reproq.executors.children import Ending, Process, timed_out, unanswered
 from reproq.executors.output import OutputPipe
+from reproq.executors.suspects import killed_its_template
 from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.output import Output
 
@@ -42,6 +43,7 @@ class Attempt:
         self.sent_s: float | None = None
         self.oom_kills: int | None = None
         self.orphaned = ""  # why nobody will say how the process ended
+        self.is_blamed = False  # for that
         self._framed = framed
         self._channel: Exchange | None = None
         self._output: OutputPipe | None = None
@@ -126,9 +128,11 @@ class Attempt:
         self.phase = Phase.REAPING
         self.ending.call_off()
 
-    def orphan(self, reason: str) -> None:
-        """The template has died, so the process is dying (PDEATHSIG), and nobody will say how it ended."""
+    def orphan(self, reason: str, *, is_blamed: bool) -> None:
+        """The template has died, so the process is dying (PDEATHSIG), and nobody will say how it ended. `is_blamed`:
+        its run has killed the template."""
         self.phase = Phase.ORPHANED
+        self.is_blamed = is_blamed
         self.orphaned = reason
         self.ending.call_off()
         if self.process is not None:
@@ -160,7 +164,7 @@ class Attempt:
         if self.stopped_with is not None:
             return self.stopped_with
         if gone and not (channel is not None and channel.fault):
-            return Release(gone, started=self.sent_s is not None)
+            return killed_its_template(gone) if self.is_blamed else Release(gone, started=self.sent_s is not None)
         fault, in_reply = (channel.fault, channel.in_reply) if channel is not None else ("", False)
         return unanswered(status, output, fault=fault, in_reply=in_reply, oom_kills=self.oom_kills)
 

@@ -58,6 +58,7 @@ class Ending:
         self.timeout_at = math.inf
         self.kill_at = math.inf
         self.asked = False
+        self.killed = False
 
     def due_at(self) -> float:
         """When there is something to do next, infinity for never."""
@@ -85,6 +86,7 @@ class Ending:
         """Kill it when its grace is over."""
         if now_s >= self.kill_at:
             self.kill_at = math.inf
+            self.killed = True
             process.kill()
 
 

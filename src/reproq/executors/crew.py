@@ -19,6 +19,7 @@ from reproq.executors.order import Bounds, Order
 from reproq.executors.pace import Pace
 from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
+from reproq.lifecycle import Key
 
 NEARLY: Final = 0.9
 """When a child has had this share of its runs, the next one is forked."""
@@ -38,6 +39,9 @@ class Owner(Protocol):
 
     def on_nobody(self, reason: str) -> None:
         """There is no child, and none can be had for a moment."""
+
+    def on_death(self, under_way: list[Key]) -> Key | None:
+        """The template has died while these were under way: which of them is to blame, if that can be told."""
 
 
 class Crew:
@@ -171,7 +175,8 @@ class Crew:
         """It is to leave. What it has not begun goes to others, unless that is the last of what it was to do; it ends
         when it has answered."""
         if len(member.orders) > 1 and not member.works_off:
-            self.take_back(member)
+            if orders := member.take_back():  # none, when the child has taken the tickets and its answers are lost
+                self._owner.on_returned(orders)
         elif not member.orders and not member.is_hung_up:
             member.hang_up(time.monotonic())
         self._owner.on_change()
@@ -233,11 +238,13 @@ class Crew:
     def _on_death(self, reason: str) -> set[int]:
         """The template has died, and its children with it, which PDEATHSIG has seen to. Their sessions."""
         sessions = set()
+        living = [member for member in self._members.values() if member.phase is Phase.RUNNING]
+        blamed = self._owner.on_death([member.orders[0].key for member in living if member.orders])
         for member in list(self._members.values()):
             if member.process is not None:
                 sessions.add(member.process.pid)
             if member.phase is Phase.RUNNING:
-                member.orphan(reason)
+                member.orphan(reason, blamed)
             else:
                 self._bury(member, None, reason)
         return sessions

@@ -1,7 +1,7 @@
 """The default executor: every run in a fresh child, forked from a warm template that a worker executed once.
 
-It joins attempts (attempt.py) with the template that a supervisor keeps alive: who asks, who is told, who reaps. When
-the template dies its runs are given back; it refuses to know what becomes of them then.
+It joins attempts with the template that a supervisor keeps alive: who asks, who is told, who reaps. When the template
+dies its runs are given back; it refuses to know what becomes of them then.
 """
 
 import math
@@ -22,15 +22,15 @@ from reproq.executors.orphans import Adopted
 from reproq.executors.pace import LONG_SECONDS, Pace
 from reproq.executors.spares import NO_RUN, Spares
 from reproq.executors.supervisor import Supervisor
+from reproq.executors.suspects import Suspects
 from reproq.executors.template import Launch, TemplateProcess
+from reproq.executors.waiting import Waiting
 from reproq.frames import frame
 from reproq.lifecycle import Key, Outcome, Release
 from reproq.wire import Payload
 
 FEEDS_AHEAD: Final = 2
 """So many times `Pace.fed` is held for each child beyond a round trip: claiming five costs little more than one."""
-PATIENCE_SECONDS: Final = 0.2
-"""A run that waits for a child is given back when all children have been on their runs for so long."""
 
 
 class ForkExecutor:
@@ -54,8 +54,11 @@ class ForkExecutor:
         import_timeout_seconds: float = defaults.IMPORT_TIMEOUT_SECONDS,
         concurrency: int = 0,
         forks_ahead: int = 0,
+        max_memory_bytes: int = 0,
     ) -> None:
-        self._launch = Launch(setup, dict(environment), python, max_return_bytes, import_timeout_seconds, path)
+        self._launch = Launch(
+            setup, dict(environment), python, max_return_bytes, import_timeout_seconds, path, max_memory_bytes
+        )
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = kill_grace_seconds
         self._output_bytes = output_bytes
@@ -67,7 +70,8 @@ class ForkExecutor:
         self._attempts: dict[Key, Attempt] = {}
         self._by_number: dict[int, Attempt] = {}
         self._spares = Spares(forks_ahead, self._by_number.__delitem__)
-        self._waiting: dict[Key, Order] = {}
+        self._suspects = Suspects()
+        self._waiting = Waiting(self._suspects)
         self._ended: list[Ended] = []
         self._last_number = 0
         self._paused_until: float | None = None
@@ -85,7 +89,7 @@ class ForkExecutor:
     @property
     def template_pid(self) -> int | None:
         """The process id of the living template, for people."""
-        return template.process.pid if (template := self._template()) is not None else None
+        return template.process.pid if (template := self._template()) else None
 
     def start(self, selector: BaseSelector) -> None:
         self._selector = selector
@@ -110,11 +114,11 @@ class ForkExecutor:
         except (ProtocolError, ValueError) as error:
             self._ended.append(Ended(key, bad_spec(f"the payload cannot be sent: {error}"), None, time.monotonic()))
             return
-        self._waiting[key] = Order(key, framed, seconds)
+        self._waiting.add(Order(key, framed, seconds))
         self._give_out()
 
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
-        if self._waiting.pop(key, None) is not None:
+        if self._waiting.remove(key):
             self._ended.append(Ended(key, outcome, None, time.monotonic()))
         elif attempt := self._attempts.get(key):
             attempt.stop(outcome, grace_seconds)
@@ -127,13 +131,12 @@ class ForkExecutor:
         if self._ended:
             return self._ended[0].ended_s
         moments = [attempt.ending.due_at() for attempt in self._attempts.values()]
-        moments.append(self._patience_ends_at())
+        moments += [self._patience_ends_at(), self._waiting.due_at(time.monotonic())]
         if self._supervisor is not None:
             moments.append(self._supervisor.due_at())
         if self._paused_until is not None:
             moments.append(self._paused_until)
-        soonest = min(moments)
-        return None if soonest == math.inf else soonest
+        return None if (soonest := min(moments)) == math.inf else soonest
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -155,10 +158,7 @@ class ForkExecutor:
         return ended
 
     def take_notices(self) -> list[str]:
-        if self._supervisor is None:
-            return []
-        notices, self._supervisor.notices = self._supervisor.notices, []
-        return notices
+        return self._supervisor.take_notices() if self._supervisor is not None else []
 
     def reap_adopted(self) -> None:
         self._adopted.reap({self.template_pid or 0})
@@ -187,8 +187,7 @@ class ForkExecutor:
         template = self._template()
         if template is None or not template.ready:
             return
-        while self._waiting and len(self._busy()) < self._concurrency:
-            order = self._waiting.pop(next(iter(self._waiting)))
+        while len(self._busy()) < self._concurrency and (order := self._waiting.take(time.monotonic())):
             if (spare := self._spares.take()) is not None:
                 self._attempts[order.key] = spare
                 spare.assign(order.key, order.framed, order.timeout_seconds)
@@ -221,10 +220,8 @@ class ForkExecutor:
 
     def _patience_ends_at(self) -> float:
         """When what waits here had better be left to others, infinity for never."""
-        busy = self._busy() if self._waiting else []
-        if len(busy) < self._concurrency:
-            return math.inf
-        return max(math.inf if attempt.sent_s is None else attempt.sent_s for attempt in busy) + PATIENCE_SECONDS
+        starts = [attempt.sent_s for attempt in self._busy()] if self._waiting else []
+        return self._waiting.patience_ends_at(starts, self._concurrency)
 
     # -- what the template says ---------------------------------------------------------------------------------------
 
@@ -273,11 +270,13 @@ class ForkExecutor:
         """End what had not begun; let the others end, which PDEATHSIG has seen to. Their sessions."""
         self._spares.drop_all()  # they have run nothing, so nothing descends from them
         sessions = set()
+        under_way = [one.key for one in self._attempts.values() if one.phase is Phase.RUNNING]
+        blamed = self._suspects.blamed(under_way, time.monotonic())
         for attempt in list(self._attempts.values()):
             if attempt.process is not None:
                 sessions.add(attempt.process.pid)
             if attempt.phase is Phase.RUNNING:
-                attempt.orphan(reason)
+                attempt.orphan(reason, is_blamed=attempt.key == blamed)
             else:
                 self._end(attempt, None, reason)
         return sessions
@@ -294,3 +293,4 @@ class ForkExecutor:
         if attempt.sent_s is not None:
             self._pace.add(now - attempt.sent_s)
         self._ended.append(attempt.finish(status, now, gone))
+        self._suspects.ended(self._ended[-1])

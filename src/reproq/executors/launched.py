@@ -5,6 +5,7 @@ of its own; what it leaves behind ends with it, and the guard sees to the case t
 started, and how it answers, is the affair of spawn.py and command.py.
 """
 
+import contextlib
 import math
 import os
 import subprocess
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from selectors import BaseSelector
 from typing import Final
 
+from reproq.child import memory
 from reproq.errors import ProtocolError
 from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
@@ -38,6 +40,7 @@ class Limits:
     kill_grace_seconds: float = 5.0
     output_bytes: int = 65536
     max_return_bytes: int = 1 << 20
+    max_memory_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -159,6 +162,7 @@ class LaunchedExecutor(ABC):
             self._sweep(time.monotonic())
             time.sleep(PAUSE_SECONDS / 4)
         self._guard.close()
+        self.reap_adopted()
 
     def _refuse(self, key: Key, outcome: Outcome) -> None:
         self._ended.append(Ended(key, outcome, None, time.monotonic()))
@@ -176,6 +180,8 @@ class LaunchedExecutor(ABC):
         finally:
             os.close(streams.stdout)
             os.close(streams.stderr)
+        with contextlib.suppress(ProcessLookupError):  # before it can have asked for much: it is still being loaded
+            memory.bound(self.limits.max_memory_bytes, popen.pid)
         attempt.attach(self._selector, streams.exchange, streams.output)
         self._started[attempt.key] = _Started(attempt, popen, f"{STARTED_AS}={mark}")
         attempt.begin(Process(popen.pid, pidfd), self._exited)

@@ -18,12 +18,13 @@ from reproq.child.service import BARRIER
 from reproq.errors import ProtocolError
 from reproq.executors import Ended
 from reproq.executors.attempt import Phase
-from reproq.executors.children import Ending, Process, timed_out, unanswered
+from reproq.executors.children import Ending, Process, bad_reply, timed_out, unanswered
 from reproq.executors.order import Bounds, Order
 from reproq.executors.pace import LONG_SECONDS, Pace
 from reproq.executors.stream import MARK_BYTES, MarkedOutput, Stream
+from reproq.executors.suspects import killed_its_template
 from reproq.frames import frame
-from reproq.lifecycle import Outcome, Release, Success
+from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.output import Output
 from reproq.wire import decode_reply
 
@@ -40,6 +41,7 @@ class Member:
         self.phase = Phase.FORKING
         self.process: Process | None = None
         self.orphaned = ""  # why nobody will say how it ended
+        self.is_blamed = False  # for that
         self.given = 0
         self.answered = 0
         self.is_leaving = False  # it gets no more runs
@@ -239,9 +241,11 @@ class Member:
         self.phase = Phase.REAPING
         self.ending.call_off()
 
-    def orphan(self, reason: str) -> None:
-        """The template has died, so the process is dying, and nobody will say how it ended."""
+    def orphan(self, reason: str, blamed: Key | None) -> None:
+        """The template has died, so the process is dying, and nobody will say how it ended. `blamed`: the run, perhaps
+        one of another child, that has killed the template."""
         self.phase = Phase.ORPHANED
+        self.is_blamed = bool(self.orders) and self.orders[0].key == blamed
         self.orphaned = reason
         self.ending.call_off()
         if self.process is not None:
@@ -263,14 +267,22 @@ class Member:
         if not self.orders:
             return []
         outcome = self._outcome(status, output, gone, in_reply=in_reply)
-        return [Ended(self.orders.popleft().key, outcome, self.head_since_s, now_s, output)]
+        ended = [Ended(self.orders.popleft().key, outcome, self.head_since_s, now_s, output)]
+        # A task that broke the channel took the answers of others along, or their tickets: nobody knows how far they
+        # have come.
+        lost = Release("the run before it in the same child broke their channel to the worker", started=True)
+        while self.orders:
+            ended.append(Ended(self.orders.popleft().key, lost, self.head_since_s, now_s))
+        return ended
 
     def _outcome(self, status: int | None, output: Output, gone: str, *, in_reply: bool) -> Outcome:
         if self._stopped_with is not None:
             return self._stopped_with
         fault = self._stream.fault
         if gone and not fault:
-            return Release(gone, started=True)
+            return killed_its_template(gone) if self.is_blamed else Release(gone, started=True)
+        if self.ending.killed and not fault:
+            return bad_reply("the child closed its channel before it replied, went on, and was killed", output)
         return unanswered(status, output, fault=fault, in_reply=in_reply, oom_kills=self._oom_kills)
 
     def _watch(self) -> None:

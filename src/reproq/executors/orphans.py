@@ -65,12 +65,14 @@ class OrphanSweep:
         self.due_at = now_s + PAUSE_SECONDS
         children = kernel.children_of(os.getpid())
         self._killed.intersection_update(children)  # what was reaped elsewhere may be somebody else's number by now
-        found = [pid for pid in children if self._is_orphan(pid)]
+        self._killed |= kernel.kill_families(self._orphans)
+        found = self._killed.intersection(kernel.children_of(os.getpid()))
         for pid in found:
-            kernel.kill_quietly(pid)
-            self._killed.add(pid)
             self._reap(pid)
         self._quiet = 0 if found else self._quiet + 1
+
+    def _orphans(self) -> list[int]:
+        return [pid for pid in kernel.children_of(os.getpid()) if self._is_orphan(pid)]
 
     def _is_orphan(self, pid: int) -> bool:
         if pid in self._killed:

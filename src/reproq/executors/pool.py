@@ -20,6 +20,7 @@ from reproq.executors.member import Member
 from reproq.executors.order import Bounds, Order
 from reproq.executors.orphans import Adopted
 from reproq.executors.pace import Pace
+from reproq.executors.suspects import Suspects
 from reproq.executors.template import Launch
 from reproq.frames import frame
 from reproq.lifecycle import Key, Outcome, Release
@@ -49,8 +50,11 @@ class PoolExecutor:
         import_timeout_seconds: float = defaults.IMPORT_TIMEOUT_SECONDS,
         max_runs: int = MAX_RUNS,
         max_rss_bytes: int = 0,
+        max_memory_bytes: int = 0,
     ) -> None:
-        self._launch = Launch(setup, dict(environment), python, max_return_bytes, import_timeout_seconds, path)
+        self._launch = Launch(
+            setup, dict(environment), python, max_return_bytes, import_timeout_seconds, path, max_memory_bytes
+        )
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = kill_grace_seconds
@@ -61,6 +65,7 @@ class PoolExecutor:
         self._waiting: deque[Order] = deque()
         self._ended: list[Ended] = []
         self._pace = Pace()
+        self._suspects = Suspects()
         self._next_poll_s = 0.0
         self._may_feed = False  # something has changed since the waiting runs were looked at
 
@@ -127,6 +132,8 @@ class PoolExecutor:
         if self._crew is None:
             return None
         soonest = min(self._crew.moments())
+        if self._waiting:
+            soonest = min(soonest, self._suspects.due_at(time.monotonic()))
         if self._crew.polled():
             soonest = min(soonest, self._next_poll_s)
         return None if soonest == math.inf else soonest
@@ -140,7 +147,7 @@ class PoolExecutor:
         self._crew.tick(now)
         if self._crew.supervisor.is_failing:
             self._release_waiting("no template could be prepared: another worker may take this one")
-        if self._may_feed:
+        if self._may_feed or (self._waiting and self._suspects.is_over(now)):
             self._feed(self._crew, now)
 
     def take_ended(self) -> list[Ended]:
@@ -148,10 +155,7 @@ class PoolExecutor:
         return ended
 
     def take_notices(self) -> list[str]:
-        if self._crew is None:
-            return []
-        notices, self._crew.supervisor.notices = self._crew.supervisor.notices, []
-        return notices
+        return self._crew.supervisor.take_notices() if self._crew is not None else []
 
     def reap_adopted(self) -> None:
         self._adopted.reap({pid} if (pid := self.template_pid) is not None else frozenset())
@@ -166,6 +170,7 @@ class PoolExecutor:
 
     def on_ended(self, ended: Ended) -> None:
         del self._places[ended.key]
+        self._suspects.ended(ended)
         self._ended.append(ended)
         self._may_feed = True
 
@@ -182,6 +187,9 @@ class PoolExecutor:
     def on_nobody(self, reason: str) -> None:
         self._release_waiting(reason)
 
+    def on_death(self, under_way: list[Key]) -> Key | None:
+        return self._suspects.blamed(under_way, time.monotonic())
+
     # -- giving out ---------------------------------------------------------------------------------------------------
 
     def _poll(self, crew: Crew, now_s: float) -> None:
@@ -197,6 +205,7 @@ class PoolExecutor:
         self._may_feed = False
         if not self._waiting:
             return
+        held = self._hold_back(now_s)
         depth = self._pace.fed
         serving, busy = crew.serving, crew.busy
         free = sorted((member for member in serving if member.room(depth, now_s)), key=lambda one: len(one.orders))
@@ -211,9 +220,27 @@ class PoolExecutor:
                 break
             for order in orders:
                 self._places[order.key] = member
+                self._suspects.begins(order.key, now_s)
             crew.give(member, orders, now_s)
+        self._waiting.extendleft(reversed(held))
         if self._waiting and serving and all(member.is_on_a_long_run(now_s) for member in serving):
             self._release_waiting("every child is on a long run: another worker may take this one")
+
+    def _hold_back(self, now_s: float) -> list[Order]:
+        """Take the suspects out of what waits, but one if none is being tried."""
+        held: list[Order] = []
+        if self._suspects:
+            waiting, self._waiting = self._waiting, deque()
+            is_free = True
+            for order in waiting:
+                if order.key not in self._suspects:
+                    self._waiting.append(order)
+                elif is_free and self._suspects.admits(order.key, now_s):
+                    self._waiting.appendleft(order)
+                    is_free = False
+                else:
+                    held.append(order)
+        return held
 
     def _release_waiting(self, reason: str) -> None:
         now = time.monotonic()

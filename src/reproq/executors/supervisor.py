@@ -57,6 +57,11 @@ class Supervisor:
             raise ConfigurationError(self._never)
         return self.template is not None and self.template.ready
 
+    def take_notices(self) -> list[str]:
+        """Sentences for the log since the last call."""
+        notices, self.notices = self.notices, []
+        return notices
+
     def start(self) -> None:
         """Start a template now."""
         self._restart_at = math.inf

@@ -40,6 +40,8 @@ class Launch:
     import_timeout_seconds: float
     path: tuple[str, ...] = ()
     """Folders that it imports from before others: where manage.py lies, when that is not the working folder."""
+    max_memory_bytes: int = 0
+    """What each process of a run may have of its own; 0 for any."""
 
 
 class TemplateProcess:
@@ -82,6 +84,7 @@ class TemplateProcess:
         launch = self.launch
         command = [launch.python, "-m", "reproq.child", "--setup", launch.setup, "--control", str(descriptor)]
         command += ["--worker", str(os.getpid()), "--max-return-bytes", str(launch.max_return_bytes)]
+        command += ["--max-memory-bytes", str(launch.max_memory_bytes)]
         command += [argument for folder in launch.path for argument in ("--path", folder)]
         writer = self.output.detach_writer()
         try:

@@ -12,6 +12,7 @@ from django.db import connection
 from django.tasks import task
 
 from reproq_django import options
+from tests.executors import hostile
 
 
 @task
@@ -91,6 +92,13 @@ def kill_worker() -> None:
         worker = int(file.read().rpartition(") ")[2].split()[1])
     os.kill(worker, signal.SIGKILL)
     time.sleep(60)
+
+
+@task
+@options(max_attempts=1, timeout=1.5)
+def harm(name: str, arguments: list[object]) -> object:
+    """One of the tasks that mean harm."""
+    return getattr(hostile, name)(*arguments)
 
 
 @task

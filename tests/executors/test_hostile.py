@@ -1,0 +1,298 @@
+"""Tasks that mean harm: each costs its own run one failed attempt, and nobody else anything."""
+
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reproq.child.kernel import resident_bytes
+from reproq.errors import ConfigurationError
+from reproq.executors import Ended
+from reproq.executors.suspects import Suspects
+from reproq.lifecycle import Failure, Key, Kind, Outcome, Release, Success
+from tests.executors.conftest import HERE, make_fork, make_pool, make_spawn
+from tests.executors.driver import Driver, alive, is_gone, payload
+from tests.executors.hostile import BOMB_NAME
+
+MAKERS: dict[str, Callable[..., Any]] = {"fork": make_fork, "pool": make_pool, "spawn": make_spawn}
+PROCESSES = 500
+HUNDREDS = 300_000_000
+BOUND_BYTES = 256 << 20
+
+HARM = {
+    "blocks_all_signals": ("[]", {Kind.TIMEOUT}),
+    "stops_itself": ("[]", {Kind.TIMEOUT}),
+    "closes_all": ("[]", {Kind.TIMEOUT, Kind.BAD_REPLY}),
+    "replies_in_drops": ("[30]", {Kind.TIMEOUT, Kind.BAD_REPLY}),
+    "replies_endlessly": (f"[{HUNDREDS}]", {Kind.BAD_REPLY}),
+    "kills_its_group": ("[]", {Kind.CHILD_DIED}),
+    "opens_everything": ("[]", {Kind.EXCEPTION}),
+}
+"""The tasks, their arguments, and how they may end: what a closed channel looks like depends on the executor."""
+
+
+@pytest.fixture(params=MAKERS)
+def name(request: pytest.FixtureRequest) -> str:
+    """The executors whose children are ours."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Driver]]:
+    """Makes drivers of one executor with options of their own, and closes them; a dead template is followed at once."""
+    monkeypatch.setattr("reproq.executors.supervisor.RESTART_SECONDS", 0.05)
+    made: list[Driver] = []
+
+    def make_one(**options: Any) -> Driver:
+        made.append(Driver(MAKERS[name](**options)))
+        made[-1].wait_ready()
+        return made[-1]
+
+    yield make_one
+    for driver in made:
+        driver.close()
+
+
+def failure_of(driver: Driver, key: Key) -> Failure:
+    outcome = driver.wait(key)[0].outcome
+    assert isinstance(outcome, Failure), outcome
+    return outcome
+
+
+def bombing(driver: Driver, folder: Path) -> Key:
+    """A fork bomb that has reached its full size."""
+    marker = folder / "full"
+    key = driver.submit(payload("hostile.bombs", json.dumps([PROCESSES, str(marker)])))
+    driver.until(marker.exists)
+    return key
+
+
+def reaped(driver: Driver) -> bool:
+    """What a worker does when a child has ended."""
+    driver.executor.reap_adopted()
+    return True
+
+
+def bomb() -> list[int]:
+    """The processes of a bomb that live or are unreaped."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "comm").read_bytes().startswith(BOMB_NAME):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_all_harm_at_once_costs_each_its_own_attempt_and_the_worker_no_memory(
+    make: Callable[..., Driver], name: str
+) -> None:
+    driver = make(**({"concurrency": 16} if name == "pool" else {}))
+    driver.wait(*[driver.submit(payload()) for _ in range(8)])
+    before, descriptors = resident_bytes(os.getpid()), len(os.listdir("/proc/self/fd"))
+    seconds = 3.0 if name == "spawn" else 1.0  # its timeout includes the import
+    keys = {
+        task: driver.submit(payload(f"hostile.{task}", args, run_id=number, timeout_seconds=seconds))
+        for number, (task, (args, _)) in enumerate(HARM.items(), start=2)
+    }
+    neighbours = [driver.submit(payload("tasks.sleeps", "[0.1]", run_id=100 + number)) for number in range(4)]
+    wrong = {task: kind for task, key in keys.items() if (kind := failure_of(driver, key).kind) not in HARM[task][1]}
+    assert wrong == {}
+    assert {ended.outcome for ended in driver.wait(*neighbours)} == {Success('"slept"')}
+    assert resident_bytes(os.getpid()) - before < 32 << 20
+    if name != "pool":  # which may not have had all of its children when the descriptors were counted
+        driver.until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
+
+
+def test_a_reply_without_end_is_refused_at_its_bound(make: Callable[..., Driver]) -> None:
+    driver = make()
+    before = resident_bytes(os.getpid())
+    failure = failure_of(driver, driver.submit(payload("hostile.replies_endlessly", f"[{HUNDREDS},false]")))
+    assert failure.kind == Kind.BAD_REPLY
+    assert "over the bound of 5242880" in failure.message
+    assert resident_bytes(os.getpid()) - before < 32 << 20
+
+
+def test_processes_in_groups_and_sessions_of_their_own_end_with_their_child(
+    make: Callable[..., Driver], name: str, tmp_path: Path
+) -> None:
+    """Without their environment too, where a template is the next that they are handed to."""
+    driver = make(**({"max_runs": 1} if name == "pool" else {}))
+    marker = tmp_path / "pids"
+    arguments = json.dumps([str(marker), name == "spawn"])
+    assert driver.wait(driver.submit(payload("hostile.changes_groups", arguments)))[0].outcome == Success("null")
+    pids = [int(pid) for pid in marker.read_text().split()]
+    assert len(pids) == 3
+    driver.until(lambda: all(is_gone(pid) for pid in pids), 5)
+
+
+def test_a_fork_bomb_is_gone_soon_after_its_run_though_it_goes_on_forking(
+    make: Callable[..., Driver], tmp_path: Path
+) -> None:
+    driver = make()
+    neighbour = driver.submit(payload("tasks.sleeps", "[1]", run_id=2))
+    key = bombing(driver, tmp_path)
+    driver.executor.stop(key, Release("enough", started=True), 0.0)
+    driver.wait(key)
+    driver.until(lambda: reaped(driver) and not bomb(), 10)
+    assert driver.wait(neighbour)[0].outcome == Success('"slept"')
+    assert driver.run("echo", "[1]").outcome == Success("1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fork", "pool"])
+def test_a_fork_bomb_is_gone_soon_after_its_template_was_killed(make: Callable[..., Driver], tmp_path: Path) -> None:
+    driver = make()
+    key = bombing(driver, tmp_path)
+    os.kill(driver.executor.template_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    driver.until(lambda: not any(map(alive, bomb())), 10)
+    assert isinstance(driver.wait(key)[0].outcome, Release)
+
+
+AS_A_USER = """
+import os, sys
+from pathlib import Path
+from driver import Driver, payload
+from reproq.child.kernel import become_subreaper
+from reproq.executors.environment import template_environment
+from reproq.executors.fork import ForkExecutor
+from reproq.lifecycle import Release
+
+assert os.geteuid()
+become_subreaper()
+marker = Path(sys.argv[1], "full")
+driver = Driver(ForkExecutor("tasks:setup", environment=template_environment(os.environ)))
+neighbour = driver.submit(payload("tasks.sleeps", "[1]", run_id=2))
+key = driver.submit(payload("hostile.bombs", f'[500, "{marker}"]'))
+driver.until(marker.exists)
+driver.executor.stop(key, Release("enough", started=True), 0.0)
+print(*[type(ended.outcome).__name__ for ended in driver.wait(key, neighbour)])
+driver.close()
+"""
+
+
+@pytest.mark.usefixtures("as_root")
+def test_an_ordinary_user_is_rid_of_a_fork_bomb_as_well(
+    open_folder: Path, user_python: tuple[list[str], dict[str, str]]
+) -> None:
+    (python, environment), nobody = user_python, pwd.getpwnam("nobody").pw_uid
+    tests = shutil.copytree(HERE, open_folder / "tests", ignore=shutil.ignore_patterns("__pycache__", "test_*"))
+    environment = {**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}:{tests}"}
+    home = open_folder / "home"
+    home.mkdir(mode=0o700)
+    os.chown(home, nobody, nobody)
+    ended = subprocess.run(
+        [*python, AS_A_USER, home], env=environment, cwd="/", user=nobody, group=nobody, extra_groups=(),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, "Release Success\n"), ended.stderr
+    assert not any(map(alive, bomb()))
+
+
+def test_a_process_over_max_memory_gets_an_error_that_names_the_bound(make: Callable[..., Driver]) -> None:
+    driver = make(max_memory_bytes=BOUND_BYTES)
+    failure = failure_of(driver, driver.submit(payload("hostile.allocates", "[2000000000]")))
+    assert (failure.kind, failure.exception_class) == (Kind.EXCEPTION, "builtins.MemoryError")
+    assert failure.message == "a process of this run may have 268,435,456 bytes (max_memory)"
+    assert driver.run("echo", "[1]").outcome == Success("1")
+
+
+def test_processes_that_a_run_starts_are_bound_by_max_memory_too(make: Callable[..., Driver]) -> None:
+    driver = make(max_memory_bytes=BOUND_BYTES)
+    outcome = driver.wait(driver.submit(payload("hostile.bound_of_a_grandchild")))[0].outcome
+    assert outcome == Success(str(BOUND_BYTES))
+
+
+@pytest.mark.parametrize("name", ["fork", "pool"])
+def test_a_bound_below_what_the_project_has_is_a_configuration_error(make: Callable[..., Driver]) -> None:
+    words = r"max_memory = 1,048,576 bytes leaves nothing for a run: the imported project has [0-9,]+ bytes"
+    with pytest.raises(ConfigurationError, match=words):
+        make(max_memory_bytes=1 << 20)
+
+
+def tried_until_all_have_ended(driver: Driver, attempts: dict[int, int], tasks: dict[int, str]) -> dict[int, Outcome]:
+    """What a store would do: what was released comes again at once, what has failed as often as it may."""
+    ends: dict[int, Outcome] = {}
+    for _ in range(20):
+        keys = {
+            run: driver.submit(payload(task, "[0.3]" if "sleeps" in task else "[]", run_id=run))
+            for run, task in tasks.items()
+            if run not in ends
+        }
+        for run, key in keys.items():
+            outcome = driver.wait(key)[0].outcome
+            attempts[run] -= not isinstance(outcome, Release)
+            if isinstance(outcome, Success) or not attempts[run]:
+                ends[run] = outcome
+        if len(ends) == len(tasks):
+            return ends
+    raise AssertionError(f"after 20 rounds only {ends}")
+
+
+@pytest.mark.parametrize("name", ["fork", "pool"])
+def test_a_task_that_kills_its_template_fails_and_its_neighbours_do_not(make: Callable[..., Driver]) -> None:
+    driver = make()
+    attempts = dict.fromkeys(range(1, 5), 3)
+    tasks = dict.fromkeys(range(2, 5), "tasks.sleeps") | {1: "hostile.kills_its_parent"}
+    ends = tried_until_all_have_ended(driver, attempts, tasks)
+    failure = ends.pop(1)
+    assert isinstance(failure, Failure)
+    assert failure.kind == Kind.CHILD_DIED
+    assert re.match("the template died: it was killed by SIGKILL", failure.message)
+    assert "it is held to have killed both" in failure.message
+    assert ends == dict.fromkeys(range(2, 5), Success('"slept"'))
+    assert attempts == {1: 0, 2: 2, 3: 2, 4: 2}, "no neighbour has failed"
+    deaths = sum("the template died" in notice for notice in driver.notices)
+    assert deaths == 4, "one that tells nothing, and one for each of the three attempts"
+
+
+def test_a_suspect_waits_while_another_is_tried_and_honest_runs_do_not() -> None:
+    suspects = Suspects()
+    assert suspects.blamed([(1, 1), (2, 1)], 0.0) is None
+    suspects.begins((1, 2), 1.0)
+    assert [suspects.admits(key, 1.5) for key in ((2, 2), (3, 1))] == [False, True]
+    assert suspects.due_at(1.5) == 2.0
+    assert suspects.admits((2, 2), 2.0)
+
+
+def test_who_kills_later_is_tried_for_longer() -> None:
+    suspects = Suspects()
+    now = 0.0
+    for deaths in range(1, 5):
+        assert suspects.blamed([(1, deaths), (2, deaths)], now) is None
+        suspects.begins((1, deaths + 1), now)
+        assert suspects.due_at(now) == now + 2 ** (deaths - 1)
+        now += 2 ** (deaths - 1)
+        assert suspects.admits((2, deaths + 1), now)
+        suspects.begins((2, deaths + 1), now)
+        now += 2 ** (deaths - 1)
+
+
+def test_an_answer_clears_a_suspect() -> None:
+    suspects = Suspects()
+    suspects.blamed([(1, 1)], 0.0)
+    suspects.begins((1, 2), 0.0)
+    suspects.ended(Ended((1, 2), Success("1"), 0.0, 0.1))
+    assert not suspects
+    assert suspects.blamed([(1, 3)], 0.2) is None
+
+
+@pytest.mark.parametrize("name", ["pool"])
+def test_runs_whose_tickets_were_taken_by_the_one_before_are_given_back(make: Callable[..., Driver]) -> None:
+    driver = make(concurrency=1)
+    driver.wait(*[driver.submit(payload()) for _ in range(64)])  # now it knows its runs for short ones
+    thief = driver.submit(payload("hostile.takes_the_tickets"))
+    behind = [driver.submit(payload("tasks.echo", "[1]")) for _ in range(5)]
+    assert failure_of(driver, thief).kind == Kind.CHILD_DIED
+    reason = "the run before it in the same child broke their channel to the worker"
+    assert {ended.outcome for ended in driver.wait(*behind)} <= {Release(reason, started=True), Success("1")}
+    assert driver.run("echo", "[2]").outcome == Success("2")
