@@ -57,6 +57,17 @@ class MissingGrant(ReproqError):
     """The role may not read what a command reads; its text holds the statements that would let it."""
 
 
+class PgCronUnusable(ReproqError):
+    """The server has no pg_cron that could be used from this database; its text says why, and what to run."""
+
+
+class PgCronRefused(ReproqError):
+    """Some schedules cannot be fired by pg_cron as they are meant; its text lists them, each with the remedy."""
+
+    def __init__(self, message: str, lines: list[str]) -> None:
+        super().__init__("\n".join([message, *lines]))
+
+
 class RunNotFound(ReproqError, LookupError):
     """No run has this id or spec hash."""
 

@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.core import checks
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_delete, post_migrate, post_save
 
 
 class ReproqConfig(AppConfig):
@@ -15,10 +15,13 @@ class ReproqConfig(AppConfig):
         """Django registers the checks of TASKS when its tasks are imported, which `manage.py check` does not do."""
         import django.tasks  # noqa: F401
 
-        from reproq_django import database_checks, migrated
+        from reproq_django import database_checks, migrated, pgcron
 
         checks.register(database_checks.check_presence)
         checks.register(database_checks.check_routing)
         checks.register(database_checks.check_sharing)
         checks.register(database_checks.check_tables, checks.Tags.database)
         post_migrate.connect(migrated.sync_schedules, sender=self)
+        post_migrate.connect(pgcron.after_migrate, sender=self)
+        post_save.connect(pgcron.after_change, sender="reproq_django.PeriodicTask")
+        post_delete.connect(pgcron.after_change, sender="reproq_django.PeriodicTask")

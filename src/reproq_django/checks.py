@@ -13,6 +13,7 @@ from reproq.config import load
 from reproq.errors import ConfigurationError
 from reproq.queue_names import queue_name_fault
 from reproq.retention import retention
+from reproq.schedule.pgcron import Layout
 from reproq_django.conf import (
     DEFAULT_DATABASE,
     SET_ELSEWHERE,
@@ -109,6 +110,9 @@ def _schedules(where: str, options: dict[str, Any]) -> Iterator[CheckMessage]:
     if not isinstance(options.get("sync_schedules", True), bool):
         hint = "Write False to leave schedules alone when migrating."
         yield Error(f"{where}['SYNC_SCHEDULES'] is neither True nor False.", hint=hint, id="reproq.E002")
+    if "pgcron" in options and options["pgcron"] not in list(Layout):
+        hint = f"Write one of {', '.join(Layout)}, or leave it out to leave pg_cron alone."
+        yield Error(f"{where}['PGCRON'] is {options['pgcron']!r}, no layout.", hint=hint, id="reproq.E002")
 
 
 def _aliases(where: str, value: Any) -> Iterator[CheckMessage]:

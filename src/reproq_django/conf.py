@@ -14,7 +14,7 @@ from reproq.config import KNOBS, Source
 BACKEND: Final = "reproq_django.backend.ReproqBackend"
 APP: Final = "reproq_django"
 DEFAULT_DATABASE: Final = "default"
-OWN_KEYS: Final = ("database", "task_aliases", "backoff", "task_modules", "sync_schedules")
+OWN_KEYS: Final = ("database", "task_aliases", "backoff", "task_modules", "sync_schedules", "pgcron")
 """What OPTIONS may hold besides the engine's knobs."""
 
 SET_ELSEWHERE: Final = {"dsn": "name an alias of DATABASES in DATABASE", "backend": "it is the alias itself"}

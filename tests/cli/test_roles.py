@@ -11,6 +11,7 @@ from psycopg import conninfo, errors, sql
 from reproq.lifecycle import Status
 from reproq.retention import Rule
 from reproq.store.db import Database
+from reproq.store.periodic import PruneTicks, RefillLists
 from reproq.store.results import get_run
 from reproq.store.retention import START, PruneRuns
 from tests.acceptance.workers import TASKS, statuses, worker
@@ -78,6 +79,13 @@ def test_a_worker_prunes_under_its_role(pg: psycopg.Connection, roles: dict[str,
     answer = PruneRuns("default", Rule(1.0, (Status.SUCCESSFUL,)), START).run(database, None)
     database.close()
     assert (answer.deleted, answer.refusal) == (3, "")
+
+
+def test_a_worker_lives_on_that_may_not_compute_or_forget_ticks_and_says_why(roles: dict[str, str]) -> None:
+    database = Database(roles["producer"], "worker")
+    assert "permission denied for table periodic_tasks" in RefillLists().run(database, None).trouble
+    assert PruneTicks().run(database, None) == 0
+    database.close()
 
 
 FORBIDDEN = [

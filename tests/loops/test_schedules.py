@@ -243,3 +243,11 @@ def test_ticks_are_pruned_now_and_then_and_not_by_a_process_that_lives_for_secon
         bench.clock.advance(5)
         one.steps()
     assert sum(isinstance(request, PruneTicks) for request in one.store.asked) == 1
+
+
+def test_a_worker_without_a_beat_keeps_the_lists_filled_by_which_pg_cron_fires(bench):
+    bench.pg.execute("INSERT INTO periodic_tasks (name, cron_expr, task_path) VALUES ('job', '* * * * *', 'x.y')")
+    worker, _, _ = bench.worker(beat=False)
+    bench.steps(worker)
+    assert bench.pg.execute("SELECT cardinality(upcoming), last_run_at FROM periodic_tasks").fetchone() == (50, None)
+    assert not bench.pg.execute("SELECT bool_or(beats) FROM reproq_workers").fetchone()[0]

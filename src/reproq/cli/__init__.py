@@ -41,6 +41,7 @@ OWN_COMMANDS: Final = {
     "config": Listed("reproq.cli.config:config", "Show every effective value and where it comes from."),
     "doctor": Listed("reproq.cli.doctor:doctor", "Check database, migrations, versions, clocks and connections."),
     "loadgen": Listed("reproq.loadtest.loadgen:loadgen", "Enqueue made-up runs, no two of the same spec."),
+    "pgcron": Listed("reproq.cli.pgcron:pgcron", "Have pg_cron fire schedules: install, status, uninstall."),
     "prune": Listed("reproq.cli.prune:prune_command", "Delete finished runs whose age is up, with their logs."),
     "replay": Listed("reproq.cli.replay:replay", "Enqueue a run again, by its ID or by its spec hash."),
     "runs": Listed("reproq.cli.logs:runs", "Look at runs."),

@@ -11,13 +11,17 @@ import click
 
 from reproq import __version__
 from reproq.cli import FOUND_SOMETHING
+from reproq.cli.pgcron import last_of
 from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, database_options
 from reproq.cli.show import as_json_text, console
 from reproq.config import Config
 from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
+from reproq.scheduler.pgcron import LATE_SECONDS as LATE_FOR_PG_CRON
+from reproq.scheduler.pgcron import our_jobs, trouble
 from reproq.store.db import Database, address, opened
 from reproq.store.insight import list_workers
-from reproq.store.periodic import health
+from reproq.store.periodic import LATE_SECONDS, health
+from reproq.store.pgcron import JobLine
 from reproq.store.server import ServerFacts, listen_works, server_facts
 from reproq.store.workers import installation
 
@@ -86,7 +90,10 @@ def examine(config: Config) -> Iterator[Finding]:
             yield listening(database)
             yield (tables := migrated(database))
             if tables.ok:
-                yield fired(database, config)
+                with database.transaction() as cursor:
+                    jobs = our_jobs(cursor)
+                yield fired(database, config, jobs)
+                yield from by_pg_cron(jobs)
     except DatabaseUnavailable as error:
         yield Finding("database", False, str(error), "start the server, or correct the address")
 
@@ -115,18 +122,31 @@ def listening(database: Database) -> Finding:
     return Finding("LISTEN", ok, "notifications arrive" if ok else "no notification arrived", remedy)
 
 
-def fired(database: Database, config: Config) -> Finding:
-    """Whether somebody fires the schedules, so that pg_cron, too, finds their moments listed."""
+def fired(database: Database, config: Config, jobs: list[JobLine]) -> Finding:
+    """Whether somebody fires the schedules, and lists their moments, without which pg_cron has nothing to fire."""
     with database.transaction() as cursor:
-        found = health(cursor)
         alive = [one for one in list_workers(cursor) if one.beats and one.unseen_seconds <= config.lease]
+        found = health(cursor, late_seconds=LATE_FOR_PG_CRON if jobs and not alive else LATE_SECONDS)
     if found.overdue:
         names = ", ".join(f"{name} for {seconds:.0f} s" for name, seconds in found.overdue.items())
-        return Finding("schedules", False, f"overdue: {names}", "start a worker or reproq beat, or see its log")
+        remedy = "start a worker or reproq beat, or see its log"
+        if jobs:
+            remedy += "; pg_cron fires what they list (a worker with --no-beat, too), and lists nothing itself"
+        return Finding("schedules", False, f"overdue: {names}", remedy)
     if found.at_fault:
         return Finding("schedules", False, f"{found.at_fault} cannot fire", "reproq schedules list says why")
-    detail = f"{found.enabled} on, {found.paused} paused, {len(alive)} processes fire them"
+    who = f"{len(alive)} processes" + (" and pg_cron" if jobs else "")
+    detail = f"{found.enabled} on, {found.paused} paused, {who} fire them"
     return Finding("schedules", True, detail if found.enabled or found.paused else "there are none")
+
+
+def by_pg_cron(jobs: list[JobLine]) -> Iterator[Finding]:
+    """How pg_cron's jobs do, where there are any of ours."""
+    for line in trouble(jobs):
+        remedy = "see reproq pgcron status and the server's log; cron.use_background_workers = on lets pg_cron in"
+        yield Finding("pg_cron", False, f"{line.job.name} {last_of(line)}", remedy)
+    if jobs and not trouble(jobs):
+        yield Finding("pg_cron", True, ", ".join(f"{line.job.name} {last_of(line)}" for line in jobs[:3]))
 
 
 def migrated(database: Database) -> Finding:

@@ -12,9 +12,11 @@ from reproq.cli.project import configure, database_options
 from reproq.cli.show import as_json_text, console, when
 from reproq.config import Config
 from reproq.retention import Rule, rules, shown
+from reproq.scheduler.pgcron import our_jobs
 from reproq.store.db import opened
 from reproq.store.insight import WorkerLine, count_finished, count_unfinished, list_workers
 from reproq.store.periodic import ScheduleHealth, health
+from reproq.store.pgcron import JobLine
 from reproq.store.queues import ready_queues
 from reproq.store.retention import Outlook, outlook
 
@@ -38,6 +40,7 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
         alive = [worker for worker in workers if is_alive(worker, config)]
         unserved = unserved_queues(ready_queues(cursor), alive)
         schedules = health(cursor)
+        jobs = [line for line in our_jobs(cursor) if line.job.active]
     if as_json:
         facts = {"unfinished": unfinished, "finished_last_hour": finished, "unserved_queues": unserved}
         facts["schedules"] = asdict(schedules)
@@ -55,7 +58,7 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
     for name in unserved:
         remedy = f"{command} --queues {name}"
         out.print(f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}")
-    for text in lines_of(schedules, alive, command):
+    for text in lines_of(schedules, alive, jobs, command):
         out.print(text)
     for line in retention_lines(coming):
         out.print(f"retention  {line}", soft_wrap=True)
@@ -75,12 +78,14 @@ def line_of(worker: WorkerLine, config: Config) -> str:
     return f"worker     {worker.worker_id}  {does}  {state}; {seen}"
 
 
-def lines_of(schedules: ScheduleHealth, alive: list[WorkerLine], command: str) -> Iterator[str]:
+def lines_of(schedules: ScheduleHealth, alive: list[WorkerLine], jobs: list[JobLine], command: str) -> Iterator[str]:
     """How schedules stand, where there are any, and who fires them."""
     if not (schedules.enabled or schedules.paused):
         return
     last = min((worker.unseen_seconds for worker in alive if worker.beats), default=None)
     who = f"nobody fires them; start {command}, or reproq beat" if last is None else f"last beat {last:.0f} s ago"
+    if jobs:
+        who = "pg_cron fires them" + ("" if last is None else f", and workers; {who}")
     fault = f", {schedules.at_fault} at fault (reproq schedules list)" if schedules.at_fault else ""
     yield f"schedules  {schedules.enabled} on, {schedules.paused} paused{fault}; {who}"
     for name, seconds in schedules.overdue.items():

@@ -7,7 +7,7 @@ question an interval, which an index answers.
 from collections.abc import Iterator
 from typing import Final
 
-from reproq.store.periodic import PRUNE_LIMIT, BeatAnswer, Fired, FirePeriodicTasks, PruneTicks
+from reproq.store.periodic import PRUNE_LIMIT, BeatAnswer, Fired, FirePeriodicTasks, PruneTicks, RefillLists
 from reproq.telemetry.events import Measure, Telemetry
 from reproq.worker.duty import Duty
 
@@ -25,12 +25,14 @@ PRUNE_SECONDS: Final = 3600.0
 
 class Ticking:
     """Moments are CLOCK_MONOTONIC. It looks when something is due, and at least once an interval: somebody may have
-    added or changed a schedule. It does so while the loop `is_at_work`: registered, and not ending."""
+    added or changed a schedule. It does so while the loop `is_at_work`: registered, and not ending.
 
-    def __init__(self, telemetry: Telemetry, interval_seconds: float, *, is_on: bool = True) -> None:
+    One that does not `fire` only keeps the lists filled, for pg_cron."""
+
+    def __init__(self, telemetry: Telemetry, interval_seconds: float, *, fires: bool = True) -> None:
         self._telemetry = telemetry
         self._interval_seconds = interval_seconds
-        self._is_on = is_on
+        self._fires = fires
         self._looks = Duty()
         self._prunes = Duty(next_s=NEVER)
         self._trouble = ""
@@ -42,16 +44,16 @@ class Ticking:
 
     def moments(self, is_at_work: bool) -> Iterator[float]:
         """When `requests` next has something to ask."""
-        if self._is_on and is_at_work:
+        if is_at_work:
             yield from (duty.next_s for duty in (self._looks, self._prunes) if duty.asked_s is None)
 
-    def requests(self, now: float, is_at_work: bool) -> Iterator[FirePeriodicTasks | PruneTicks]:
+    def requests(self, now: float, is_at_work: bool) -> Iterator[FirePeriodicTasks | RefillLists | PruneTicks]:
         """What is due."""
-        if not self._is_on or not is_at_work:
+        if not is_at_work:
             return
         if self._looks.is_due(now):
             self._looks.ask(now, self._interval_seconds)
-            yield FirePeriodicTasks()
+            yield FirePeriodicTasks() if self._fires else RefillLists()
         if self._prunes.next_s is NEVER:
             self._prunes.next_s = now + FIRST_PRUNE_SECONDS
         if self._prunes.is_due(now):

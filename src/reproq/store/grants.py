@@ -31,7 +31,12 @@ _ENQUEUEING: Final = (
     "reproq_enqueue",
     "reproq_insert_run",
 )
-_SCHEDULING: Final = ("reproq_fire_periodic_tasks", "reproq_enqueue_periodic_task")
+_SCHEDULING: Final = (
+    "reproq_fire_periodic_tasks",
+    "reproq_enqueue_periodic_task",
+    "reproq_fire_due",
+    "reproq_prune_pgcron",
+)
 TABLES: Final[Mapping[Role, Mapping[str, tuple[str, ...]]]] = {
     Role.PRODUCER: {
         "task_runs": ("SELECT", "INSERT"),

@@ -106,12 +106,32 @@ class FirePeriodicTasks:
 
 
 @dataclass(frozen=True, slots=True)
+class RefillLists:
+    """Fill the lists that are to be filled, and fire nothing: what a worker does that leaves firing to pg_cron, which
+    fires by these lists and cannot compute them."""
+
+    def run(self, database: Database, now: datetime | None) -> BeatAnswer:
+        answer = BeatAnswer()
+        try:
+            with database.transaction() as cursor:
+                answer.faults |= refill_due(cursor, now=now)
+        except (psycopg.Error, MissingGrant) as error:
+            if is_outage(error):
+                raise
+            answer.trouble = str(error)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
 class PruneTicks:
-    """Forget the oldest ticks; answers how many went."""
+    """Forget the oldest ticks; answers how many went. None where the role may not, which is no reason to end."""
 
     def run(self, database: Database, now: datetime | None) -> int:
-        with database.transaction() as cursor:
-            return prune(cursor, now=now)
+        try:
+            with database.transaction() as cursor:
+                return prune(cursor, now=now)
+        except MissingGrant:
+            return 0
 
 
 def refill_due(
@@ -184,9 +204,9 @@ class ScheduleHealth:
     overdue: dict[str, float]
 
 
-def health(cursor: Cursor, now: datetime | None = None) -> ScheduleHealth:
+def health(cursor: Cursor, now: datetime | None = None, late_seconds: float = LATE_SECONDS) -> ScheduleHealth:
     """How schedules stand, with at most ten that are overdue."""
-    params = {"late_seconds": LATE_SECONDS, "limit": SHOWN_OVERDUE, "now": now}
+    params = {"late_seconds": late_seconds, "limit": SHOWN_OVERDUE, "now": now}
     row = fetch_one(cursor, "schedule_health", params)
     assert row is not None, "it always gives one row"  # noqa: S101
     return ScheduleHealth(*row)

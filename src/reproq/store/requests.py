@@ -16,7 +16,7 @@ from reproq.store import claims, queues, rescues, workers
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.db import Database, is_bad_row
 from reproq.store.ends import FinalizeAnswer, parts, store_ends
-from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks
+from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks, RefillLists
 from reproq.store.rescues import Rescued
 from reproq.store.retention import PruneAnswer, PruneRuns
 from reproq.store.workers import WorkerRow
@@ -256,6 +256,7 @@ Request = (
     | AskWorkLeft
     | PruneRuns
     | FirePeriodicTasks
+    | RefillLists
     | PruneTicks
 )
 Result = (
@@ -278,7 +279,8 @@ def takes_in(request: Request) -> bool:
     """Whether it is asked to find work. Such requests keep their order among themselves (what is said of being idle is
     committed before the claim behind it looks, and so are ticks), and so do all others: a rescue comes after the
     renewals before it."""
-    return isinstance(request, ClaimRuns | ListQueues | SayIdle | AskWorkLeft | FirePeriodicTasks | PruneTicks)
+    schedules = FirePeriodicTasks | RefillLists | PruneTicks
+    return isinstance(request, ClaimRuns | ListQueues | SayIdle | AskWorkLeft | schedules)
 
 
 @dataclass(frozen=True, slots=True)

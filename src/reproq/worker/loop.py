@@ -19,7 +19,7 @@ from reproq.scheduler.ticking import Ticking
 from reproq.store.claims import Claimed, Finalisation
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.listener import Deaf, Ear
-from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks
+from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks, RefillLists
 from reproq.store.requests import (
     Answer,
     AskCancelled,
@@ -86,7 +86,7 @@ class Worker:
         self._storing: tuple[Finalisation, ...] = ()
         self._control = Control()
         self._pruning = Pruning(config, telemetry, draw_fraction, monotonic())
-        self._ticking = Ticking(telemetry, config.beat_interval, is_on=config.beat)
+        self._ticking = Ticking(telemetry, config.beat_interval, fires=config.beat)
         self._drain = Drain(config.kill_grace)
         store.start(self.selector)
         executor.start(self.selector)
@@ -225,7 +225,7 @@ class Worker:
                 self._pruning.on_pruned(pruned, now)
             case ListQueues(), list() as names:
                 self._intake.on_queues(names, now)
-            case FirePeriodicTasks() | PruneTicks(), BeatAnswer() | int() as told:
+            case FirePeriodicTasks() | RefillLists() | PruneTicks(), BeatAnswer() | int() as told:
                 for name in self._ticking.hear(told, now):
                     self._intake.wake(name, now)
             case AskWorkLeft(), left:
