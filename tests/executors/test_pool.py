@@ -21,11 +21,13 @@ REASON = "every child is on a long run: another worker may take this one"
 
 
 @pytest.fixture
-def pool() -> Iterator[Make]:
-    """Makes drivers of pools with options of their own, and closes them."""
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Makes drivers of pools with options of their own, and closes them. No run is long, however busy the machine is,
+    unless a test says after how many seconds one is."""
     made: list[Driver] = []
 
-    def make(**options: Any) -> Driver:
+    def make(*, long_seconds: float = 60.0, **options: Any) -> Driver:
+        monkeypatch.setattr(member, "LONG_SECONDS", long_seconds)
         made.append(Driver(make_pool(**options)))
         made[-1].wait_ready()
         return made[-1]
