@@ -53,7 +53,7 @@ def test_a_retention_of_a_queue_that_no_task_can_be_in_is_an_error():
     ("options", "code", "hint"),
     [
         ({"MAX_ATEMPTS": 3}, "reproq.E001", "Did you mean 'MAX_ATTEMPTS'?"),
-        ({"zzz": 3}, "reproq.E001", "The keys are BACKOFF, COMMANDS, CONCURRENCY, DATABASE"),
+        ({"zzz": 3}, "reproq.E001", "The keys are BACKOFF, BEAT, BEAT_INTERVAL, COMMANDS"),
         ({"DSN": "postgresql://"}, "reproq.E001", "name an alias of DATABASES in DATABASE"),
         ({"MAX_ATTEMPTS": 0}, "reproq.E002", "Correct the value"),
         ({"TIMEOUT": "soon"}, "reproq.E002", "Correct the value"),
