@@ -136,7 +136,7 @@ def test_a_run_that_waits_behind_another_can_be_stopped_without_harm_to_that(
 
 
 def test_nothing_waits_behind_a_long_run_while_another_child_is_free(pool: Make) -> None:
-    driver = warmed_up(pool(concurrency=2))
+    driver = warmed_up(pool(concurrency=2, long_seconds=LONG_SECONDS))
     long = [driver.submit(payload("tasks.sleeps", "[5]"))]
     short = [driver.submit(payload("tasks.echo", f"[{n}]")) for n in range(60)]
     began = time.monotonic()
@@ -147,7 +147,7 @@ def test_nothing_waits_behind_a_long_run_while_another_child_is_free(pool: Make)
 
 
 def test_what_waits_behind_long_runs_is_given_back_as_not_begun(pool: Make) -> None:
-    driver = warmed_up(pool(concurrency=1))
+    driver = warmed_up(pool(concurrency=1, long_seconds=LONG_SECONDS))
     assert driver.executor.ahead(0.01) > 0
     long = driver.submit(payload("tasks.sleeps", "[1.5]"))
     behind = [driver.submit(payload("tasks.echo", "[1]")) for _ in range(10)]
