@@ -180,6 +180,7 @@ driver.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_root")
 def test_an_ordinary_user_is_rid_of_a_fork_bomb_as_well(
     open_folder: Path, user_python: tuple[list[str], dict[str, str]]
