@@ -9,6 +9,7 @@ settings.load_profile("unhurried")
 pytest_plugins = [
     "tests.plugins.databases",
     "tests.plugins.django_database",
+    "tests.plugins.alone",
     "tests.plugins.no_skips",
     "tests.plugins.ordinary_user",
 ]

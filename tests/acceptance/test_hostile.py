@@ -15,6 +15,7 @@ HONEST = 50
 MAX_MEMORY = str(512 << 20)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_all_harm_beside_fifty_honest_runs_fails_alone_and_the_database_verifies(
     dsn: str, log: Path, tmp_path: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]

@@ -93,6 +93,7 @@ def bomb() -> list[int]:
     return found
 
 
+@pytest.mark.alone
 def test_all_harm_at_once_costs_each_its_own_attempt_and_the_worker_no_memory(
     make: Callable[..., Driver], name: str
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_reply_without_end_is_refused_at_its_bound(make: Callable[..., Driver]
     assert resident_bytes(os.getpid()) - before < 32 << 20
 
 
+@pytest.mark.alone
 def test_processes_in_groups_and_sessions_of_their_own_end_with_their_child(
     make: Callable[..., Driver], name: str, tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_processes_in_groups_and_sessions_of_their_own_end_with_their_child(
     driver.until(lambda: all(is_gone(pid) for pid in pids), 5)
 
 
+@pytest.mark.alone
 def test_a_fork_bomb_is_gone_soon_after_its_run_though_it_goes_on_forking(
     make: Callable[..., Driver], tmp_path: Path
 ) -> None:
@@ -148,6 +151,7 @@ def test_a_fork_bomb_is_gone_soon_after_its_run_though_it_goes_on_forking(
     assert driver.run("echo", "[1]").outcome == Success("1")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["fork", "pool"])
 def test_a_fork_bomb_is_gone_soon_after_its_template_was_killed(make: Callable[..., Driver], tmp_path: Path) -> None:
@@ -180,6 +184,7 @@ driver.close()
 """
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_root")
 def test_an_ordinary_user_is_rid_of_a_fork_bomb_as_well(
