@@ -14,7 +14,8 @@ from reproq.queue_names import queue_name_fault
 from reproq.values import duration
 
 SHORTEST_SECONDS: Final = 1.0
-LONGEST_SECONDS: Final = 36_500 * 86_400.0
+_DAY_SECONDS: Final = 86_400.0
+LONGEST_SECONDS: Final = 36_500 * _DAY_SECONDS
 FINISHED: Final = (Status.SUCCESSFUL, Status.FAILED, Status.CANCELLED)
 OFF: Final = "off"
 QUEUES: Final = "queues"
@@ -102,7 +103,7 @@ def narrowed(policy: Retention, statuses: tuple[Status, ...], queues: tuple[str,
 
 def retention(value: object) -> Retention:
     """A policy from `off`, one duration for all, `successful=30d,failed=90d`, a mapping, or its JSON text. What it does
-    not say is as in the default; CANCELLED is kept as FAILED unless it is named."""
+    not say is as in the default; CANCELLED is kept as FAILED unless it is named. A duration needs its unit here."""
     if isinstance(value, Retention):
         return value
     table = _as_table(value)
@@ -165,7 +166,20 @@ def _age(where: str, value: object) -> float | None:
     is_negative = isinstance(value, str) and value.strip().startswith("-")
     if is_negative or not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise ValueError(f"has {value!r}{where}, which is outside 1s to 36500d; {remedy}")
+    if remedy := unit_fault(value):
+        raise ValueError(f"has {value!r}{where}, which {remedy}")
     return seconds
+
+
+def unit_fault(value: object) -> str:
+    """What is wrong with an age that is a bare number; empty where it is none.
+
+    Elsewhere such a number is seconds. Here one who means days would lose nearly all of the history, for good.
+    """
+    text = str(value).strip()
+    if not text[-1:].isdigit() or hasattr(value, "total_seconds"):
+        return ""
+    return f"has no unit; write {text}{'d' if float(text) * _DAY_SECONDS <= LONGEST_SECONDS else 's'}"
 
 
 def _queue(name: object) -> str:

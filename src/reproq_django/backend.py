@@ -147,7 +147,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
                 row = stored_results.get_run(cursor, *key, self.alias)
         if row is None:
             raise TaskResultDoesNotExist(result_id)
-        task = find_task(row.task_path, self.settled.task_aliases, result_id)
+        task = find_task(row.task_path, self.settled.task_aliases, f"run {result_id}")
         return results.of_stored(row, task, self.alias, self.settled.defaults)
 
 

@@ -51,7 +51,7 @@ class TaskFinder:
 def find_named(message: dict[str, Any]) -> NamedTask:
     """Find the task that a payload names. Raises UnknownTask."""
     backend = _backend(message["backend"])
-    task = find_task(message["task_path"], _task_aliases(backend), message["result_id"])
+    task = find_task(message["task_path"], _task_aliases(backend))
     stored = altered(
         task,
         backend=message["backend"],

@@ -133,7 +133,7 @@ def found_task(path: str, backend: str) -> "Task":
     from reproq_django.resolve import find_task
 
     aliases: Any = conf.options_of(conf.params_of(backend)).get("task_aliases")
-    return find_task(path, aliases if isinstance(aliases, dict) else {}, "(to be scheduled)")
+    return find_task(path, aliases if isinstance(aliases, dict) else {}, "the schedule")
 
 
 def _is_a_program(job: "PeriodicTask") -> bool:

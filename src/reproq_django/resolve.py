@@ -14,22 +14,23 @@ from reproq.errors import UnknownTask
 MAX_RENAMES = 100
 
 
-def find_task(path: str, aliases: Mapping[str, str], run: str) -> Task:
+def find_task(path: str, aliases: Mapping[str, str], asker: str = "the run") -> Task:
     """The Task whose module path is exactly `path`, or what TASK_ALIASES says has become of it.
 
-    `run` names the run in the message. Raises UnknownTask, with what to do, for anything else.
+    Raises UnknownTask, with what to do, for anything else. `asker` is who names the task, in the message; no single
+    run where that is stored, as one message is stored for every run of the task.
     """
     current = _renamed(path, aliases)
     told = repr(current) if current == path else f"{path!r} (TASK_ALIASES: {current!r})"
-    found = _imported(current, f"run {run} names the task {told}")
+    found = _imported(current, f"{asker} names the task {told}")
     if not isinstance(found, Task):
         raise UnknownTask(
-            f"run {run} names the task {told}, which is a {type(found).__name__}, not a Task; decorate it with @task, "
+            f"{asker} names the task {told}, which is a {type(found).__name__}, not a Task; decorate it with @task, "
             f"or map the old path to the new one in TASK_ALIASES"
         )
     if found.module_path != current:
         raise UnknownTask(
-            f"run {run} names the task {told}, which is found there but lives at {found.module_path!r}; "
+            f"{asker} names the task {told}, which is found there but lives at {found.module_path!r}; "
             f"add {{{path!r}: {found.module_path!r}}} to TASK_ALIASES"
         )
     return found

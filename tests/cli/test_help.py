@@ -29,6 +29,20 @@ def test_no_help_of_a_group_cuts_a_sentence() -> None:
         assert "..." not in text.partition("Commands:")[2]
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("wroker", "Error: No such command 'wroker'. Did you mean 'worker'?\n"),
+        ("enqeue", "Error: No such command 'enqeue'. Did you mean 'enqueue'?\n"),
+        ("zzz", "Error: No such command 'zzz'.\n"),
+    ],
+)
+def test_a_misspelt_command_is_told_with_the_one_that_was_meant(name: str, says: str) -> None:
+    refused = CliRunner().invoke(reproq, [name])
+    assert refused.exit_code == 2
+    assert refused.output.endswith(says)
+
+
 def test_the_list_of_commands_imports_none_of_them() -> None:
     asked = (
         "import sys; from reproq.cli import run\ntry: run(['--help'])\nexcept SystemExit: pass\n"

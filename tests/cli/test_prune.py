@@ -36,6 +36,7 @@ def test_prune_deletes_by_the_retention_or_by_an_age_of_its_own(
         (["--older-than", "0s"], 2, "--older-than = '0s' is outside 1s to 36500d; give an age such as 30d"),
         (["--older-than", "-1d"], 2, "--older-than = '-1d' is outside 1s to 36500d"),
         (["--older-than", "36501d"], 2, "--older-than = '36501d' is more than 36,500 days"),
+        (["--older-than", "30"], 2, "--older-than = '30' has no unit; write 30d"),
         (["--older-than", "long"], 2, "--older-than = 'long' is not a duration"),
         (["--status", "READY"], 2, "--status = 'READY' is no status of finished runs, and no others are deleted; give"),
         (["--batch", "0"], 2, "0 is not in the range 1<=x<=10000"),
@@ -47,6 +48,7 @@ def test_prune_deletes_by_the_retention_or_by_an_age_of_its_own(
             "retention = off keeps every run; to delete some all the same, say --older-than 30d",
         ),
         (["--retention", "0"], 2, "--retention: retention = '0' has '0', which is outside 1s to 36500d"),
+        (["--retention", "30"], 2, "--retention: retention = '30' has '30', which has no unit; write 30d"),
     ],
 )
 def test_what_cannot_be_pruned_is_refused_with_the_remedy(

@@ -67,6 +67,7 @@ def test_a_retention_of_a_queue_that_no_task_can_be_in_is_an_error():
         ({"DATABASE": ["default"]}, "reproq.E003", "The aliases are default"),
         (["MAX_ATTEMPTS"], "reproq.E006", "MAX_ATTEMPTS"),
         ({"RETENTION": "0"}, "reproq.E002", "Correct the value"),
+        ({"RETENTION": 30}, "reproq.E002", "Correct the value"),
         ({"RETENTION": {"done": "1d"}}, "reproq.E002", "Correct the value"),
         ({"TASK_ALIASES": ["a.b"]}, "reproq.E007", "shop.tasks.old_name"),
         ({"TASK_ALIASES": {"a.b": "c.d", "c.d": "a.b"}}, "reproq.E007", "shop.tasks.old_name"),

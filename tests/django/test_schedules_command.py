@@ -67,7 +67,7 @@ def test_everything_that_can_be_said_is_stored(schedules, pg):
         (["x", "0 0 30 2 *", ADD, "--args", "[1]"], "cron_expr: '0 0 30 2 *' never fires"),
         (["x", "@daily", ADD, "--args", "[1]", "--time-zone", "Mars"], "time_zone: 'Mars' is no time zone"),
         (["x", "@daily", ADD], "args: tests.django.tasks.add(left, right=0) does not take these arguments"),
-        (["x", "@daily", "tests.django.tasks.nope"], "task_path: run (to be scheduled) names the task"),
+        (["x", "@daily", "tests.django.tasks.nope"], "task_path: the schedule names the task"),
         (["x", "@daily", ADD, "--args", "{"], "--args = '{' is not JSON"),
         (["x", "@daily", ADD, "--args", "[1]", "--start-at", "tomorrow"], "--start-at = 'tomorrow' is not a moment"),
         (["x", "@daily", ADD, "--args", "[1]", "--jitter", "soon"], "--jitter = 'soon' is not a duration"),
@@ -143,7 +143,7 @@ def test_check_judges_what_is_stored(schedules, job, pg):
     pg.execute("UPDATE periodic_tasks SET task_path = 'tests.django.tasks.gone'")
     pg.execute("UPDATE periodic_tasks SET upcoming = ARRAY[now() - interval '1 h']")
     said = schedules("check", code=3)
-    assert "job: task_path: run (to be scheduled) names the task 'tests.django.tasks.gone'" in said
+    assert "job: task_path: the schedule names the task 'tests.django.tasks.gone'" in said
     assert "job: nobody has looked at it for 3600 s; start a worker, or reproq beat" in said
 
 

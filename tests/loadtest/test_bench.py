@@ -13,8 +13,10 @@ from reproq.config import Config
 from reproq.loadtest.bench import claims, drain, enqueue, latency
 from reproq.loadtest.bench.drain import Case
 from reproq.loadtest.bench.figures import Figure
-from reproq.loadtest.bench.place import BenchFailed, NotClean, Place
+from reproq.loadtest.bench.place import BenchFailed, NotClean, Place, ask, sql
 from reproq.loadtest.bench.processes import workers
+from reproq.store.arrays import numbers
+from reproq.store.claims import claim
 from reproq.store.db import Database
 from reproq_django.cli.bench import DjangoProducer, project_producer
 from tests.acceptance.workers import ROOT, environment, reproq
@@ -95,6 +97,27 @@ def test_latencies_are_milliseconds_beside_a_bare_commit(place: Place, producer:
         assert p50.reference
     goals = [goal.words("ms") for label in ("p50", "p99") for goal in figures[f"pool, enqueue, {label}"].goals]
     assert goals == ["≤ 3 ms", "≤ 6 ms"]
+
+
+def test_a_bare_insert_is_ready_whatever_a_worker_has_made_of_its_model(place: Place, producer: DjangoProducer) -> None:
+    """A worker of the bench serves the queue of the model, and may be quicker than the look at it."""
+    model = place.note(producer.ids(producer.no_ops(1)))
+    connection = place.database.connected()
+    with connection.transaction(), connection.cursor() as cursor:
+        claim(cursor, queues=[producer.queue], limit=1, token=1, worker_id="w-1", lease_seconds=30.0)
+    (row,) = ask(place.database, "written", {"queue": place.queue, "ids": numbers(model)})
+    connection.execute(sql("insert"), row)
+    statuses = connection.execute("SELECT status FROM task_runs ORDER BY id").fetchall()
+    assert statuses == [("RUNNING",), ("READY",)]
+    place.clear()
+
+
+def test_a_latency_that_cannot_be_taken_leaves_no_run(place: Place, producer: DjangoProducer) -> None:
+    pauses = iter([1.0])
+    with pytest.raises(StopIteration):
+        latency._latencies(place, producer, latency.WAYS[0], 3, lambda: next(pauses))
+    assert place.database.connected().execute("SELECT count(*) FROM task_runs").fetchone() == (2,)
+    place.clear()  # the place itself looks whether all is gone
 
 
 def test_claims_in_large_tables_stand_beside_those_in_small_ones(place: Place) -> None:

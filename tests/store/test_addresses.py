@@ -7,6 +7,7 @@ import pytest
 from psycopg import conninfo, errors
 
 from reproq.errors import ConfigurationError
+from reproq.store.addresses import holds_password
 from reproq.store.db import Database, address, is_bad_row, is_outage
 
 PASSWORD = "p@ss:/w%rd"
@@ -27,6 +28,9 @@ ENCODED = "p%40ss%3A%2Fw%25rd"
         "host=db.example password=sec ret dbname=shop",
         "host=db.example password='secret",
         'host=db.example password="sec ret" dbname=shop',
+        "host=db.example password=sec ret=1 dbname=shop",
+        "postgresql://me:sec@db.example/shop?ret=1",
+        "postgrs://me:sec@db.example/shop?ret=1",
         "host=db.example port=secret",
         "secret",
     ],
@@ -39,6 +43,40 @@ def test_an_address_that_libpq_misreads_is_refused_without_a_word_of_it(dsn: str
     assert "%40 %3A %2F %25" in said
     for word in ("ss:", "w%rd", "sec", "ret", "zz"):
         assert word not in said.replace("percent", "")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "says"),
+    [
+        ("host=db.example prot=5432", "(it has the unknown keyword 'prot'; did you mean port?)"),
+        ("password=p prot=5432", "(it has the unknown keyword 'prot'; did you mean port?)"),
+        ("host=db.example pasword=p", "(it has the unknown keyword 'pasword'; did you mean password?)"),
+        ("postgresql://db.example/shop?ssl=on", "(it has the unknown keyword 'ssl'"),
+        ("host=db.example database=shop password=p", "(it has the unknown keyword 'database')"),
+        ("postgrs://db.example/shop", "(it begins with postgrs://; did you mean postgresql://?)"),
+        ("postgrs://me:p@db.example/shop?sslmode=require", "(it begins with postgrs://; did you mean postgresql://?)"),
+    ],
+)
+def test_a_misspelt_word_of_an_address_is_named_with_what_was_meant(dsn: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Database(dsn, "tests")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "does"),
+    [
+        ("host=db.example password=p", True),
+        ("postgresql://me:p@db.example/shop", True),
+        ("host=db.example", False),
+        ("host=db.example prot=5432 password = p", True),
+        ("postgrs://me:p@db.example/shop", True),
+        ("postgrs://me@db.example:5432/shop", False),
+        ("host=db.example prot=5432 dbname=shop", False),
+    ],
+)
+def test_a_password_is_found_in_an_address_that_can_be_parsed_or_cannot(dsn: str, does: bool) -> None:
+    assert holds_password(dsn) is does
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ import click
 from reproq.cli import ADDRESS_FROM, MIGRATE_BY
 from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, origins
 from reproq.errors import ConfigurationError, NotMigrated
-from reproq.store.db import address, holds_password, opened
+from reproq.store.addresses import holds_password
+from reproq.store.db import address, opened
 from reproq.store.workers import installation
 from reproq.values import SWITCHES, duration
 

@@ -12,7 +12,7 @@ from reproq.config import Config
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Status
 from reproq.queue_names import queue_name_fault
-from reproq.retention import FINISHED, KEEP_ALL, SHORTEST_SECONDS, Retention, Rule, narrowed, rules, shown
+from reproq.retention import FINISHED, KEEP_ALL, SHORTEST_SECONDS, Retention, Rule, narrowed, rules, shown, unit_fault
 from reproq.store.db import Database, opened
 from reproq.store.retention import START, Position, Prunable, PruneAnswer, preview, prune, queue_has_run
 
@@ -79,6 +79,8 @@ def _age(text: str) -> float:
     seconds = seconds_of("--older-than", text) if not text.strip().startswith("-") else 0.0
     if seconds < SHORTEST_SECONDS:
         raise click.UsageError(f"--older-than = {text!r} is outside 1s to 36500d; give an age such as 30d")
+    if fault := unit_fault(text):
+        raise click.UsageError(f"--older-than = {text!r} {fault}")
     return seconds
 
 

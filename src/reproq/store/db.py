@@ -1,6 +1,5 @@
 """The one place that connects: how, with which deadlines, and which errors mean "wait" rather than "stop"."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,6 +8,7 @@ import psycopg
 from psycopg import conninfo, errors
 
 from reproq.errors import MIGRATE, AddressRefused, DatabaseUnavailable, MissingGrant, NotMigrated
+from reproq.store.addresses import fault_of
 from reproq.store.deadline import ImpatientConnection
 from reproq.store.statements import fetch_one
 
@@ -43,45 +43,23 @@ REFUSALS: Final = (
 """What libpq says, without an SQLSTATE, when waiting will not help."""
 
 
-_STRAY_AT: Final = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?+[^?]*@")
-"""A URI with an @ behind the first one, or behind a slash: a password that was not escaped."""
-
-
 def address(dsn: str) -> str:
     """The address without its password, for people; nothing of one where a part of a password may be something else."""
-    if _fault_of(dsn) is not None:
+    if fault_of(dsn) is not None:
         return "(an address that cannot be parsed)"
     parts = conninfo.conninfo_to_dict(dsn)
     names = ("host", "port", "dbname", "user", "service")
     return " ".join(f"{name}={parts[name]}" for name in names if parts.get(name)) or "(libpq's defaults)"
 
 
-def holds_password(dsn: str) -> bool:
-    """Whether an address holds a password; one that cannot be parsed may well."""
-    try:
-        return bool(conninfo.conninfo_to_dict(dsn).get("password"))
-    except psycopg.ProgrammingError:
-        return True
-
-
 def check_address(dsn: str) -> None:
     """Raise AddressRefused for an address that libpq cannot parse, or only by taking a part of the password for
     host, port or name. Its text is not repeated: it may hold a password."""
-    if (reason := _fault_of(dsn)) is not None:
+    if (reason := fault_of(dsn)) is not None:
         raise AddressRefused(
             f"the database address cannot be parsed ({reason}); write it as postgresql://user:password@host:5432/name, "
             "with @ : / % in the password written as %40 %3A %2F %25"
         )
-
-
-def _fault_of(dsn: str) -> str | None:
-    try:
-        port = str(conninfo.conninfo_to_dict(dsn).get("port") or "")
-    except psycopg.ProgrammingError as error:
-        return re.sub(r'".*"', "...", str(error).strip(), flags=re.DOTALL)
-    if _STRAY_AT.match(dsn):
-        return "an @ stands where no user ends"
-    return None if re.fullmatch(r"[0-9, ]*", port) else "the port is no number"
 
 
 def is_outage(error: BaseException) -> bool:

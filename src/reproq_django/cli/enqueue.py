@@ -123,7 +123,7 @@ def _task(
     run_after = None if moment is None else _moment(moment)
     if delay is not None:
         run_after = timedelta(seconds=seconds_of("--in", delay))
-    task: Task = find_task(path, {}, "(to be enqueued)")
+    task: Task = find_task(path, {}, "the command")
     alias = backend or task.backend
     if alias not in conf.backend_aliases():
         raise ConfigurationError(

@@ -131,17 +131,18 @@ def _latencies(
     place: Place, producer: Producer, way: Way, samples: int, insert: Callable[[], float]
 ) -> tuple[list[float], list[float]]:
     """Milliseconds to the first lines, and of bare inserts made in the pauses between; both sorted."""
-    made, bare = [], []
+    moments, bare = {}, []
     for _ in range(samples):
         place.go_on()
         began = time.monotonic()
-        made.append(way.make(producer))
+        moment, result = way.make(producer)
+        (run_id,) = place.note(producer.ids([result]))  # at once: whatever fails from here on, the run is deleted
+        moments[run_id] = moment
         time.sleep(max(0.0, began + min(way.spacing_seconds, BARE_AFTER_SECONDS) - time.monotonic()))
         bare.append(insert())
         time.sleep(max(0.0, began + way.spacing_seconds - time.monotonic()))
-    ids = place.note(producer.ids([result for _, result in made]))
-    returned = _returned(place, ids)
-    first_lines = (returned[run_id] - began for run_id, (began, _) in zip(ids, made, strict=True))
+    returned = _returned(place, list(moments))
+    first_lines = (returned[run_id] - moment for run_id, moment in moments.items())
     return sorted(seconds * MILLISECONDS for seconds in first_lines), sorted(bare)
 
 
