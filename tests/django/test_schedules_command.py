@@ -147,6 +147,49 @@ def test_check_judges_what_is_stored(schedules, job, pg):
     assert "job: nobody has looked at it for 3600 s; start a worker, or reproq beat" in said
 
 
+def test_what_is_declared_and_not_stored_is_told_by_list_check_and_doctor(schedules, capsys):
+    from django.test import override_settings
+
+    from tests.django.test_sync import MODULES
+
+    told = "3 are declared in the code and not stored (first, second, tests.django.scheduled.nightly)"
+    with override_settings(TASKS=MODULES):
+        assert schedules("list") == f"no schedules\n{told}: reproq schedules sync\n"
+        assert f"{told}: reproq schedules sync\n" in schedules("check", code=3)
+        assert (f"✗ schedules    {told}", "-> reproq schedules sync") in doctor(capsys)
+        schedules("sync")
+        assert "not stored" not in schedules("list")
+        assert not any("not stored" in line for line, _ in doctor(capsys))
+
+
+def doctor(capsys):
+    """Its lines about schedules, each with its remedy."""
+    run(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    remedies = (line.strip() for line in [*lines[1:], ""])
+    return [pair for pair in zip(lines, remedies, strict=True) if pair[0][2:].startswith("schedules ")]
+
+
+def test_schedules_that_nobody_fires_or_no_worker_could_run_turn_the_doctor_red(schedules, job, pg, capsys):
+    ((line, remedy),) = doctor(capsys)
+    assert line == "✗ schedules    1 on, 0 paused, nobody fires them"
+    assert remedy.startswith("-> start a worker, or reproq beat")
+    pg.execute("UPDATE periodic_tasks SET task_path = 'tests.django.tasks.gone'")
+    _, (line, remedy) = doctor(capsys)
+    assert line.startswith("✗ schedules    job: task_path: run (to be scheduled) names the task")
+    assert remedy == "-> correct it: reproq schedules edit job, or pause it"
+    schedules("pause", "job")
+    assert [line for line, _ in doctor(capsys)] == ["✓ schedules    0 on, 1 paused"]
+
+
+def test_a_status_with_everything_paused_asks_for_no_scheduler(schedules, job, capsys):
+    run(["status"])
+    assert "schedules  1 on, 0 paused; nobody fires them; start reproq worker" in capsys.readouterr().out
+    schedules("pause", "job")
+    run(["status"])
+    assert "schedules  0 on, 1 paused\n" in capsys.readouterr().out
+
+
 def test_a_sync_prints_what_it_did(schedules, pg):
     from django.test import override_settings
 

@@ -36,6 +36,14 @@ def list_command(settings: str | None, backend: str | None, as_json: bool) -> No
             click.echo(as_json_text(line))
         return
     _print_table(lines)
+    _say_not_stored(desk)
+
+
+def _say_not_stored(desk: Desk) -> None:
+    from reproq_django.schedule_health import SYNC, in_words, not_stored
+
+    if names := not_stored(desk.alias):
+        click.echo(f"{in_words(names)}: {SYNC}", err=True)
 
 
 def _statuses(desk: Desk, run_ids: list[int]) -> dict[int, str]:
