@@ -62,15 +62,15 @@ def _read(backend: str, module: str) -> Project:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
-    migrate = f"python manage.py migrate {conf.APP} --database {database}"
     path = (_root_of(module),)
-    about = (conf.queue_names(backend), migrate, faults, lambda: _schedule_faults(backend))
+    about = (conf.queue_names(backend), conf.migrate_command(database), faults, lambda: _schedule_faults(backend))
     return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *about)
 
 
 def faults() -> list[Fault]:
     """What Django's system checks say of Reproq's settings."""
     import django
+    import django.tasks  # registers the checks of TASKS, which our app does only where it is installed
     from django.core import checks
 
     django.setup()

@@ -138,6 +138,16 @@ def test_next_shows_local_time_utc_and_what_the_clock_does(schedules, job):
     assert "it is paused" in schedules("next", "job", "-n", "1")
 
 
+def test_a_list_shows_times_in_the_zone_that_it_names(schedules, job, pg):
+    listed = "UPDATE periodic_tasks SET upcoming = ARRAY['2031-07-01 10:30Z'::timestamptz]"
+    pg.execute(listed)
+    assert "Europe/Berlin  07-01 12:30" in schedules("list")
+    pg.execute("UPDATE periodic_tasks SET time_zone = 'Mars'")
+    pg.execute(listed)
+    assert "07-01 10:30" in schedules("list")
+    assert "Mars (shown in UTC)" in " ".join(schedules("list").split())
+
+
 def test_check_judges_what_is_stored(schedules, job, pg):
     assert schedules("check") == "every schedule can fire, and none is overdue\n"
     pg.execute("UPDATE periodic_tasks SET task_path = 'tests.django.tasks.gone'")

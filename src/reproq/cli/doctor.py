@@ -88,7 +88,7 @@ def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
             yield Finding("database", True, f"{where}, PostgreSQL {facts.version}")
             yield from judge(facts, config)
             yield listening(database)
-            yield (tables := migrated(database))
+            yield (tables := migrated(database, project.migrate or MIGRATE))
             if tables.ok:
                 with database.transaction() as cursor:
                     jobs = our_jobs(cursor)
@@ -163,10 +163,10 @@ def by_pg_cron(jobs: list[JobLine]) -> Iterator[Finding]:
         yield Finding("pg_cron", True, ", ".join(f"{line.job.name} {last_of(line)}" for line in jobs[:3]))
 
 
-def migrated(database: Database) -> Finding:
+def migrated(database: Database, remedy: str = MIGRATE) -> Finding:
     """Whether our tables are there, and as new as this version needs."""
     try:
         with database.transaction() as cursor:
             return Finding("migrations", True, f"installation {installation(cursor)}")
     except NotMigrated as error:
-        return Finding("migrations", False, str(error), MIGRATE)
+        return Finding("migrations", False, str(error).replace(MIGRATE, remedy), remedy)
