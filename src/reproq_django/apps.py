@@ -15,11 +15,12 @@ class ReproqConfig(AppConfig):
         """Django registers the checks of TASKS when its tasks are imported, which `manage.py check` does not do."""
         import django.tasks  # noqa: F401
 
-        from reproq_django import database_checks, migrated, pgcron
+        from reproq_django import database_checks, migrated, pgcron, schedule_checks
 
         checks.register(database_checks.check_presence)
         checks.register(database_checks.check_routing)
         checks.register(database_checks.check_sharing)
+        checks.register(schedule_checks.check_declarations)
         checks.register(database_checks.check_tables, checks.Tags.database)
         post_migrate.connect(migrated.sync_schedules, sender=self)
         post_migrate.connect(pgcron.after_migrate, sender=self)

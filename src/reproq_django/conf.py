@@ -92,6 +92,13 @@ def options_of(params: dict[str, Any]) -> dict[str, Any]:
     return {str(key).lower(): value for key, value in options.items()} if isinstance(options, dict) else {}
 
 
+def migrate_command(database: str) -> str:
+    """What makes our tables there; Django knows the name of our app only where the project has installed it."""
+    command = f"python manage.py migrate {APP} --database {database}"
+    installed = any(name == APP or name.startswith(f"{APP}.apps.") for name in settings.INSTALLED_APPS)
+    return command if installed else f'{command} (first add "{APP}" to INSTALLED_APPS, which lacks it)'
+
+
 def _tasks() -> dict[str, dict[str, Any]]:
     return getattr(settings, "TASKS", {})
 

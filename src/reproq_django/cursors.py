@@ -15,6 +15,7 @@ from psycopg import ClientCursor, Cursor, Pipeline
 from psycopg.pq import TransactionStatus
 
 from reproq.errors import NotMigrated
+from reproq_django.conf import migrate_command
 
 NOT_MIGRATED: Final = {"42P01", "42703", "42883"}  # no such table, column, function or procedure
 
@@ -30,7 +31,7 @@ def opened(alias: str) -> Iterator[Any]:
             raise
         raise NotMigrated(
             f"the database alias {alias!r} lacks what this version of Reproq needs ({error}); "
-            f"run: python manage.py migrate reproq_django --database {alias}"
+            f"run: {migrate_command(alias)}"
         ) from error
 
 

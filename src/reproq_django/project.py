@@ -62,20 +62,27 @@ def _read(backend: str, module: str) -> Project:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
-    migrate = f"python manage.py migrate {conf.APP} --database {database}"
     path = (_root_of(module),)
-    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, conf.queue_names(backend), migrate, faults)
+    about = (conf.queue_names(backend), conf.migrate_command(database), faults, lambda: _schedule_faults(backend))
+    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *about)
 
 
 def faults() -> list[Fault]:
     """What Django's system checks say of Reproq's settings."""
     import django
+    import django.tasks  # registers the checks of TASKS, which our app does only where it is installed
     from django.core import checks
 
     django.setup()
     ours = (message for message in checks.run_checks() if str(message.id).startswith("reproq."))
     found = (message for message in ours if message.level > checks.INFO)
     return [Fault(f"{message.id}: {message.msg}", message.hint or "") for message in found]
+
+
+def _schedule_faults(backend: str) -> list[Fault]:
+    from reproq_django.schedule_health import schedule_faults
+
+    return schedule_faults(backend)
 
 
 def _refuse_what_is_not_ours(backend: str) -> None:

@@ -60,6 +60,9 @@ def _wanted(alias: str, declared: Iterable[tuple[Task, Declaration]], report: Sy
     for task, one in declared:
         if task.backend not in ours:
             continue
+        if one.faults:
+            report.problems[one.name or task.module_path] = " ".join(f"{field}: {text}" for field, text in one.faults)
+            continue
         says = columns_of(task, one)
         if says["name"] in wanted:
             report.problems[says["name"]] = (
@@ -75,7 +78,7 @@ def columns_of(task: Task, one: Declaration) -> dict[str, Any]:
     backend: Any = task_backends[task.backend]
     options = effective(task, backend.settled.defaults)
     first_line = (task.func.__doc__ or "").strip().partition("\n")[0]
-    return asdict(one) | {
+    return {column: value for column, value in asdict(one).items() if column != "faults"} | {
         "name": one.name or task.module_path,
         "time_zone": one.time_zone or timezone.get_default_timezone_name(),
         "description": first_line if one.description is None else one.description,

@@ -10,9 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
 from django.tasks import Task
-from django.tasks.exceptions import InvalidTask
 
 from reproq.errors import ConfigurationError
 from reproq_django import conf
@@ -51,7 +49,7 @@ def _below(name: str) -> Iterator[str]:
 def _imported(name: str) -> object:
     try:
         return import_module(name)
-    except (ImportError, InvalidTask, ImproperlyConfigured, ValueError, TypeError, NameError, SyntaxError) as error:
+    except Exception as error:
         raise ConfigurationError(
             f"the task module {name} cannot be imported: {type(error).__name__}: {error}; mend it, and sync again"
         ) from error

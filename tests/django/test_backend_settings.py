@@ -5,7 +5,7 @@ from django.core import checks
 from django.tasks import task_backends
 from django.test import override_settings
 
-from reproq_django.conf import database_aliases, options_source
+from reproq_django.conf import database_aliases, migrate_command, options_source
 from tests.django.conftest import OURS
 
 pytestmark = pytest.mark.usefixtures("django_project")
@@ -101,6 +101,13 @@ def test_a_missing_app_is_the_one_thing_told():
         (problem,) = task_backends["default"].check()
     assert problem.id == "reproq.E005"
     assert "reproq_django" in problem.hint
+
+
+def test_the_remedy_for_missing_tables_names_the_app_where_the_project_lacks_it():
+    command = "python manage.py migrate reproq_django --database default"
+    assert migrate_command("default") == command
+    with override_settings(INSTALLED_APPS=[]):
+        assert migrate_command("default") == f'{command} (first add "reproq_django" to INSTALLED_APPS, which lacks it)'
 
 
 def test_the_engine_gets_the_knobs_and_unknown_names_but_not_our_own_keys():

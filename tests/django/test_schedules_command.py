@@ -138,6 +138,16 @@ def test_next_shows_local_time_utc_and_what_the_clock_does(schedules, job):
     assert "it is paused" in schedules("next", "job", "-n", "1")
 
 
+def test_a_list_shows_times_in_the_zone_that_it_names(schedules, job, pg):
+    listed = "UPDATE periodic_tasks SET upcoming = ARRAY['2031-07-01 10:30Z'::timestamptz]"
+    pg.execute(listed)
+    assert "Europe/Berlin  07-01 12:30" in schedules("list")
+    pg.execute("UPDATE periodic_tasks SET time_zone = 'Mars'")
+    pg.execute(listed)
+    assert "07-01 10:30" in schedules("list")
+    assert "Mars (shown in UTC)" in " ".join(schedules("list").split())
+
+
 def test_check_judges_what_is_stored(schedules, job, pg):
     assert schedules("check") == "every schedule can fire, and none is overdue\n"
     pg.execute("UPDATE periodic_tasks SET task_path = 'tests.django.tasks.gone'")
@@ -145,6 +155,49 @@ def test_check_judges_what_is_stored(schedules, job, pg):
     said = schedules("check", code=3)
     assert "job: task_path: the schedule names the task 'tests.django.tasks.gone'" in said
     assert "job: nobody has looked at it for 3600 s; start a worker, or reproq beat" in said
+
+
+def test_what_is_declared_and_not_stored_is_told_by_list_check_and_doctor(schedules, capsys):
+    from django.test import override_settings
+
+    from tests.django.test_sync import MODULES
+
+    told = "3 are declared in the code and not stored (first, second, tests.django.scheduled.nightly)"
+    with override_settings(TASKS=MODULES):
+        assert schedules("list") == f"no schedules\n{told}: reproq schedules sync\n"
+        assert f"{told}: reproq schedules sync\n" in schedules("check", code=3)
+        assert (f"✗ schedules    {told}", "-> reproq schedules sync") in doctor(capsys)
+        schedules("sync")
+        assert "not stored" not in schedules("list")
+        assert not any("not stored" in line for line, _ in doctor(capsys))
+
+
+def doctor(capsys):
+    """Its lines about schedules, each with its remedy."""
+    run(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    remedies = (line.strip() for line in [*lines[1:], ""])
+    return [pair for pair in zip(lines, remedies, strict=True) if pair[0][2:].startswith("schedules ")]
+
+
+def test_schedules_that_nobody_fires_or_no_worker_could_run_turn_the_doctor_red(schedules, job, pg, capsys):
+    ((line, remedy),) = doctor(capsys)
+    assert line == "✗ schedules    1 on, 0 paused, nobody fires them"
+    assert remedy.startswith("-> start a worker, or reproq beat")
+    pg.execute("UPDATE periodic_tasks SET task_path = 'tests.django.tasks.gone'")
+    _, (line, remedy) = doctor(capsys)
+    assert line.startswith("✗ schedules    job: task_path: run (to be scheduled) names the task")
+    assert remedy == "-> correct it: reproq schedules edit job, or pause it"
+    schedules("pause", "job")
+    assert [line for line, _ in doctor(capsys)] == ["✓ schedules    0 on, 1 paused"]
+
+
+def test_a_status_with_everything_paused_asks_for_no_scheduler(schedules, job, capsys):
+    run(["status"])
+    assert "schedules  1 on, 0 paused; nobody fires them; start reproq worker" in capsys.readouterr().out
+    schedules("pause", "job")
+    run(["status"])
+    assert "schedules  0 on, 1 paused\n" in capsys.readouterr().out
 
 
 def test_a_sync_prints_what_it_did(schedules, pg):

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
-from reproq.errors import ConfigurationError, InvalidSchedule
+from reproq.errors import ConfigurationError
 from tests.django.conftest import OURS
 
 MODULES = {
@@ -72,19 +72,40 @@ def test_the_decorator_sets_one_attribute_of_the_function_and_returns_the_task(d
         ("@daily", {"start_at": datetime(2030, 1, 1)}, "start_at", "has no time zone"),
     ],
 )
-def test_what_could_not_fire_is_refused_where_it_is_written(django_project, expression, says, field, reason):
+def test_what_could_not_fire_is_kept_as_a_fault_of_its_field(django_project, expression, says, field, reason):
+    ((told, text),) = declared(expression, **says).faults
+    assert told == field
+    assert reason in text
+
+
+def declared(expression, **says):
     from reproq_django import periodic
 
-    with pytest.raises(InvalidSchedule, match=reason) as caught:
-        periodic(expression, **says)
-    assert caught.value.field == field
+    (one,) = periodic(expression, **says)(lambda: None).reproq_periodic
+    return one
+
+
+def test_every_fault_of_a_declaration_is_kept(django_project):
+    found = dict(declared("0 0 30 2 *", time_zone="Mars", jitter="soon", overlap=3, start_at="tomorrow").faults)
+    assert set(found) == {"cron_expr", "time_zone", "jitter_seconds", "overlap", "start_at"}
 
 
 def test_a_word_that_means_nothing_is_refused(django_project):
     from reproq_django import periodic
 
-    with pytest.raises(TypeError, match="tz"):
-        periodic("@daily", tz="UTC")
+    with pytest.raises(TypeError, match=r"@periodic has no keyword 'overlaps'; did you mean 'overlap'\?"):
+        periodic("@daily", overlaps="skip")
+    with pytest.raises(TypeError, match="@periodic has no keyword 'xyz'; it has args, "):
+        periodic("@daily", xyz=1)
+
+
+def test_a_decorator_without_an_expression_says_how_it_is_written(django_project):
+    from reproq_django import periodic
+    from tests.django import scheduled
+
+    for bare in (scheduled.never, scheduled.never.func):
+        with pytest.raises(TypeError, match="needs a cron expression: write @periodic"):
+            periodic(bare)
 
 
 # -- where they are found ---------------------------------------------------------------------------------------------
@@ -205,6 +226,44 @@ def test_a_declaration_that_does_not_fit_its_task_is_refused_and_the_others_are_
     report = synced()
     assert "missing a required argument: 'note'" in report.problems["bad"]
     assert report.created == ["good"]
+
+
+def test_a_wrong_declaration_is_told_by_a_sync_and_keeps_no_other_from_being_stored(db, monkeypatch):
+    from reproq_django import sync
+    from tests.django import scheduled
+
+    pairs = [(scheduled.nightly, declared("0 0 30 2 *")), (scheduled.nightly, declared("@daily", name="good"))]
+    monkeypatch.setattr(sync, "declarations", lambda: pairs)
+    report = synced()
+    assert "cron_expr: '0 0 30 2 *' never fires" in report.problems[PATH]
+    assert report.created == ["good"]
+
+
+def test_a_check_names_the_task_the_line_and_every_fault(django_project, monkeypatch):
+    from reproq_django import schedule_checks
+    from tests.django import scheduled
+
+    wrong = declared("0 0 30 2 *", time_zone="Mars", args=[1])
+    pairs = [(scheduled.twice, wrong), (scheduled.never, wrong), (scheduled.nightly, declared("@daily"))]
+    monkeypatch.setattr(schedule_checks, "declarations", lambda: pairs)
+    found = schedule_checks.check_declarations()
+    assert [message.id for message in found] == ["reproq.E016", "reproq.E016"]
+    for part in ("tests.django.scheduled.twice", "scheduled.py:", "never fires", "'Mars' is no time zone"):
+        assert part in found[0].msg
+    monkeypatch.setattr(schedule_checks, "declarations", lambda: [(scheduled.twice, declared("x"))])
+    (message,) = schedule_checks.check_declarations()
+    assert "cron_expr: " in message.msg
+    assert "missing a required argument: 'note'" in message.msg
+
+
+def test_a_check_names_a_module_that_cannot_be_imported(django_project):
+    from reproq_django.schedule_checks import check_declarations
+
+    tasks = {"default": {"BACKEND": OURS, "OPTIONS": {"TASK_MODULES": ["no.such.module"]}}}
+    with override_settings(TASKS=tasks):
+        (message,) = check_declarations()
+    assert message.id == "reproq.W017"
+    assert "the task module no.such.module cannot be imported: ModuleNotFoundError" in message.msg
 
 
 # -- after a migrate --------------------------------------------------------------------------------------------------

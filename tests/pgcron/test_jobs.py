@@ -110,7 +110,7 @@ def test_a_list_that_nobody_refills_turns_the_doctor_red_though_pg_cron_fires(pg
     schedule()
     pgcron(shop, "install")
     run(["doctor", "--dsn", shop])
-    assert "✓ schedules    1 on, 0 paused, 0 processes and pg_cron fire them" in capsys.readouterr().out
+    assert "✓ schedules    1 on, 0 paused, pg_cron fires them" in capsys.readouterr().out
     run(["status", "--dsn", shop])
     assert "schedules  1 on, 0 paused; pg_cron fires them\n" in capsys.readouterr().out
     cron.execute("UPDATE periodic_tasks SET refill_at = now() - interval '2 minutes'")

@@ -20,7 +20,7 @@ from reproq.scheduler.pgcron import LATE_SECONDS as LATE_FOR_PG_CRON
 from reproq.scheduler.pgcron import our_jobs, trouble
 from reproq.store.db import Database, address, opened
 from reproq.store.insight import list_workers
-from reproq.store.periodic import LATE_SECONDS, health
+from reproq.store.periodic import LATE_SECONDS, ScheduleHealth, health
 from reproq.store.pgcron import JobLine
 from reproq.store.server import ServerFacts, listen_works, server_facts
 from reproq.store.workers import installation
@@ -48,7 +48,7 @@ class Finding:
 def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
     """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong."""
     config, project = configure(flags, settings)
-    findings = [*versions(), *settings_of(project), *examine(config)]
+    findings = [*versions(), *settings_of(project), *examine(config, project)]
     if as_json:
         click.echo(as_json_text([asdict(finding) for finding in findings]))
     else:
@@ -78,7 +78,7 @@ def settings_of(project: Project) -> Iterator[Finding]:
         yield Finding("settings", True, "Django's system checks find nothing wrong with Reproq's part")
 
 
-def examine(config: Config) -> Iterator[Finding]:
+def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
     """What the database says; ends with the first answer that makes the others pointless."""
     where = address(config.dsn)
     try:
@@ -88,11 +88,12 @@ def examine(config: Config) -> Iterator[Finding]:
             yield Finding("database", True, f"{where}, PostgreSQL {facts.version}")
             yield from judge(facts, config)
             yield listening(database)
-            yield (tables := migrated(database))
+            yield (tables := migrated(database, project.migrate or MIGRATE))
             if tables.ok:
                 with database.transaction() as cursor:
                     jobs = our_jobs(cursor)
                 yield fired(database, config, jobs)
+                yield from (Finding("schedules", False, one.text, one.remedy) for one in project.schedule_faults())
                 yield from by_pg_cron(jobs)
     except DatabaseUnavailable as error:
         yield Finding("database", False, str(error), "start the server, or correct the address")
@@ -135,9 +136,22 @@ def fired(database: Database, config: Config, jobs: list[JobLine]) -> Finding:
         return Finding("schedules", False, f"overdue: {names}", remedy)
     if found.at_fault:
         return Finding("schedules", False, f"{found.at_fault} cannot fire", "reproq schedules list says why")
-    who = f"{len(alive)} processes" + (" and pg_cron" if jobs else "")
-    detail = f"{found.enabled} on, {found.paused} paused, {who} fire them"
-    return Finding("schedules", True, detail if found.enabled or found.paused else "there are none")
+    return Finding("schedules", *firing(found, len(alive), bool(jobs)))
+
+
+def firing(found: ScheduleHealth, alive: int, by_pg_cron: bool) -> tuple[bool, str, str]:
+    """Whether somebody fires what is on, how that stands, and what to do where nobody does."""
+    if not (found.enabled or found.paused):
+        return True, "there are none", ""
+    detail = f"{found.enabled} on, {found.paused} paused"
+    if not found.enabled:
+        return True, detail, ""
+    if not (alive or by_pg_cron):
+        return False, f"{detail}, nobody fires them", "start a worker, or reproq beat, or: reproq pgcron install"
+    who = [f"{alive} process{'es' if alive > 1 else ''}"] if alive else []
+    who += ["pg_cron"] if by_pg_cron else []
+    verb = "fires" if alive + by_pg_cron == 1 else "fire"
+    return True, f"{detail}, {' and '.join(who)} {verb} them", ""
 
 
 def by_pg_cron(jobs: list[JobLine]) -> Iterator[Finding]:
@@ -149,10 +163,10 @@ def by_pg_cron(jobs: list[JobLine]) -> Iterator[Finding]:
         yield Finding("pg_cron", True, ", ".join(f"{line.job.name} {last_of(line)}" for line in jobs[:3]))
 
 
-def migrated(database: Database) -> Finding:
+def migrated(database: Database, remedy: str = MIGRATE) -> Finding:
     """Whether our tables are there, and as new as this version needs."""
     try:
         with database.transaction() as cursor:
             return Finding("migrations", True, f"installation {installation(cursor)}")
     except NotMigrated as error:
-        return Finding("migrations", False, str(error), MIGRATE)
+        return Finding("migrations", False, str(error).replace(MIGRATE, remedy), remedy)

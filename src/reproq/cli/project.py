@@ -40,7 +40,8 @@ class Fault:
 class Project:
     """What a project brings: its settings, its database, what the template calls to import it (for one run in each
     child, or for many), what a cold interpreter runs by `-m`, and the folders to import it from; the queues that its
-    tasks may be in (none: any), the command that makes its tables, and what it finds wrong with itself."""
+    tasks may be in (none: any), the command that makes its tables, and what it finds wrong with itself, and with the
+    schedules in its database."""
 
     source: Source
     dsn: str
@@ -51,6 +52,7 @@ class Project:
     queues: tuple[str, ...] = ()
     migrate: str = ""
     faults: Callable[[], list[Fault]] = list
+    schedule_faults: Callable[[], list[Fault]] = list
 
 
 NO_PROJECT: Final = Project(Source("no project", {}), "", "")

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def when(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
 
 
-def when_short(moment: datetime | None) -> str:
-    """The same for a list: the time of today, or the day and the minute."""
+def when_short(moment: datetime | None, zone: tzinfo | None = None) -> str:
+    """The same for a list: the time of today, or the day and the minute; in a zone that the list names beside it."""
     if moment is None:
         return ""
-    local, today = moment.astimezone(), datetime.now().astimezone().date()
+    local, today = moment.astimezone(zone), datetime.now().astimezone(zone).date()
     return local.strftime("%H:%M:%S" if local.date() == today else "%m-%d %H:%M")
 
 

@@ -82,6 +82,9 @@ def lines_of(schedules: ScheduleHealth, alive: list[WorkerLine], jobs: list[JobL
     """How schedules stand, where there are any, and who fires them."""
     if not (schedules.enabled or schedules.paused):
         return
+    if not schedules.enabled:
+        yield f"schedules  0 on, {schedules.paused} paused"
+        return
     last = min((worker.unseen_seconds for worker in alive if worker.beats), default=None)
     who = f"nobody fires them; start {command}, or reproq beat" if last is None else f"last beat {last:.0f} s ago"
     if jobs:

@@ -12,13 +12,13 @@ from typing import Final
 from reproq.child import control
 from reproq.child.control import Packet, Verb
 from reproq.errors import ConfigurationError
+from reproq.executors.last_words import last_words
 from reproq.executors.orphans import OrphanSweep
 from reproq.executors.template import MARK, Launch, TemplateProcess
 
 RESTART_SECONDS: Final = 1.0
 MAX_RESTART_SECONDS: Final = 30.0
 HEALTHY_SECONDS: Final = 60.0
-LAST_LINES: Final = 12
 MAX_PRINTED_CHARS: Final = 2000
 
 
@@ -134,8 +134,7 @@ class Supervisor:
 
     def _not_started(self, why: str) -> None:
         self.is_failing = True
-        last = "\n".join(why.strip().splitlines()[-LAST_LINES:])
-        text = f"the template could not be prepared by {self.launch.setup}:\n{last}"
+        text = f"the template could not be prepared by {self.launch.setup}:\n{last_words(why)}"
         if self._was_ready:
             self.notices.append(f"{text}\nanother attempt follows in {self._restart_later():g} s")
         else:

@@ -57,22 +57,19 @@ def _print(report: "SyncReport") -> None:
 @click.command("check")
 @project_options
 def check_command(settings: str | None, backend: str | None) -> int:
-    """Judge every stored schedule anew, and whether somebody fires them. Exits with 3 when something is wrong."""
+    """Judge every stored schedule anew, and whether somebody fires them and all that the code declares is stored. Exits
+    with 3 when something is wrong."""
     desk = enter(backend, settings)
-    found = [*_faults(desk), *_overdue(desk)]
+    from reproq_django.schedule_health import SYNC, cannot_run, in_words, not_stored
+
+    found = [text for _, text in cannot_run(desk.alias, enabled_only=False)] + _overdue(desk)
+    if names := not_stored(desk.alias):
+        found.append(f"{in_words(names)}: {SYNC}")
     for line in found:
         click.echo(line)
     if not found:
         click.echo("every schedule can fire, and none is overdue")
     return FOUND_SOMETHING if found else 0
-
-
-def _faults(desk: Desk) -> list[str]:
-    from reproq_django.periodic_rules import faults
-    from reproq_django.periodic_tasks import PeriodicTask
-
-    jobs = PeriodicTask.objects.using(desk.alias).order_by("name").iterator()
-    return [f"{job.name}: {field}: {text}" for job in jobs for field, text in faults(job)]
 
 
 def _overdue(desk: Desk) -> list[str]:

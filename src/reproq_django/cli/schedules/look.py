@@ -1,6 +1,6 @@
 """`reproq schedules list|show|next`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -9,7 +9,7 @@ from reproq.cli.show import as_json_text, console, visible, when, when_short
 from reproq.errors import InvalidSchedule
 from reproq.schedule.expression import parse
 from reproq.schedule.timing import Written, understood
-from reproq.schedule.zones import effect
+from reproq.schedule.zones import effect, zone_named
 from reproq_django.cli.schedules.project import Desk, enter, project_options
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ ALL_ON_ONE_PAGE: Final = 10_000
 @project_options
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
 def list_command(settings: str | None, backend: str | None, as_json: bool) -> None:
-    """Every schedule: in words, its last and next run, and what is overdue."""
+    """Every schedule: in words, its last and next run (in its own zone), and what is overdue."""
     desk = enter(backend, settings)
     from reproq_django.periodic_tasks import PeriodicTask
 
@@ -36,6 +36,14 @@ def list_command(settings: str | None, backend: str | None, as_json: bool) -> No
             click.echo(as_json_text(line))
         return
     _print_table(lines)
+    _say_not_stored(desk)
+
+
+def _say_not_stored(desk: Desk) -> None:
+    from reproq_django.schedule_health import SYNC, in_words, not_stored
+
+    if names := not_stored(desk.alias):
+        click.echo(f"{in_words(names)}: {SYNC}", err=True)
 
 
 def _statuses(desk: Desk, run_ids: list[int]) -> dict[int, str]:
@@ -89,6 +97,14 @@ def words_of(expression: str) -> str:
         return expression
 
 
+def _zone(name: str) -> tuple[tzinfo, str]:
+    """The zone in which a line shows its times, and how it says so."""
+    try:
+        return zone_named(name), name
+    except InvalidSchedule:
+        return UTC, f"{name} (shown in UTC)"
+
+
 def _print_table(lines: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -98,12 +114,13 @@ def _print_table(lines: list[dict[str, Any]]) -> None:
     )
     for line in lines:
         overdue = f"{line['overdue_seconds']:.0f} s" if line["overdue_seconds"] else ""
-        times = (when_short(line["next_run_at"]), when_short(line["last_run_at"]))
+        zone, name_of_zone = _zone(line["time_zone"])
+        times = (when_short(line["next_run_at"], zone), when_short(line["last_run_at"], zone))
         cells = (
             line["name"],
             line["state"],
             line["words"],
-            line["time_zone"],
+            name_of_zone,
             *times,
             line["last_status"] or "",
             overdue,
