@@ -7,12 +7,11 @@ import sys
 from typing import Any, Final
 
 from django.db import connections
-from django.db.migrations.recorder import MigrationRecorder
 
 from reproq.errors import ReproqError
 from reproq_django import conf
 
-NEEDED: Final = (conf.APP, "0002_schedules")
+NEEDED: Final = "reproq_ticks"
 
 
 def sync_schedules(using: str, verbosity: int = 1, **rest: Any) -> None:
@@ -21,7 +20,9 @@ def sync_schedules(using: str, verbosity: int = 1, **rest: Any) -> None:
     wanted = any(conf.options_of(conf.params_of(one)).get("sync_schedules", True) is True for one in ours)
     if not wanted or connections[using].vendor != "postgresql":
         return
-    if NEEDED not in MigrationRecorder(connections[using]).applied_migrations():
+    if (
+        NEEDED not in connections[using].introspection.table_names()
+    ):  # migrated to an older version, or before it was ours
         return
     from reproq_django.sync import sync
 

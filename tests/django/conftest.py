@@ -81,7 +81,7 @@ def second(db: str, server: Any) -> Iterator[str]:
 
 def backend_on(database: str) -> dict[str, Any]:
     """An entry of TASKS whose runs are in one database."""
-    return {"BACKEND": OURS, "OPTIONS": {"DATABASE": database}}
+    return {"BACKEND": OURS, "OPTIONS": {"DATABASE": database, "RETENTION": "90d"}}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from django.test import override_settings
 
 from tests.django import tasks
 from tests.django.admin_site import ALL, page
+from tests.django.test_admin_periodic import GOOD
 
 
 @pytest.fixture
@@ -48,9 +49,7 @@ def test_every_page_of_the_admin_works_without_our_tables_in_the_default_databas
     run = TaskRun.objects.get()
     for path in ("taskrun/", f"taskrun/{run.pk}/change/", f"taskrun/{run.pk}/history/", "worker/", "periodictask/"):
         page(client, f"/admin/reproq_django/{path}")
-    data = {"name": "nightly", "enabled": "on", "cron_expr": "0 3 * * *", "time_zone": "UTC", "queue_name": "default"}
-    data |= {"task_path": "shop.tasks.tidy", "args": "[]", "kwargs": "{}", "priority": 0}
-    client.post("/admin/reproq_django/periodictask/add/", data)
+    client.post("/admin/reproq_django/periodictask/add/", GOOD)
     job = PeriodicTask.objects.using(apart).get()
     client.post(f"/admin/reproq_django/periodictask/{job.pk}/delete/", {"post": "yes"})
     assert not PeriodicTask.objects.using(apart).exists()

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import settings as project
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
 from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
@@ -242,7 +243,7 @@ def test_the_four_capabilities_are_true():
     assert default_task_backend == backend
     assert (backend.supports_defer, backend.supports_async_task) == (True, True)
     assert (backend.supports_get_result, backend.supports_priority) == (True, True)
-    assert (backend.alias, backend.options) == ("default", {})
+    assert (backend.alias, backend.options) == ("default", project.TASKS["default"]["OPTIONS"])
 
 
 def test_two_aliases_write_to_their_own_databases(second, count_runs):
