@@ -3,7 +3,6 @@ change of a periodic task by the ORM. The jobs themselves are `reproq.scheduler.
 """
 
 import sys
-from functools import partial
 from typing import Any, Final
 
 from django.db import DatabaseError, connections, transaction
@@ -52,5 +51,10 @@ def after_migrate(using: str, verbosity: int = 1, **rest: Any) -> None:
 def after_change(using: str, **rest: Any) -> None:
     """A periodic task was saved or deleted. When that is committed, the jobs follow; Django logs it where they cannot,
     and the change stands."""
-    if (layout := layout_for(using)) is not None:
-        transaction.on_commit(partial(bring_in_line, using, layout), using=using, robust=True)
+    if (layout := layout_for(using)) is None:
+        return
+
+    def follow() -> None:  # Django 6.0 logs a failure by the name of what failed, which a partial has not
+        bring_in_line(using, layout)
+
+    transaction.on_commit(follow, using=using, robust=True)

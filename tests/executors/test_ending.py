@@ -53,7 +53,8 @@ def test_a_run_past_its_timeout_is_killed(tasks: Driver, task: str, seconds: flo
 
 
 def test_a_success_within_the_grace_is_not_thrown_away(tasks: Driver) -> None:
-    key = tasks.submit(payload("tasks.finishes_on_term", timeout_seconds=0.5))
+    seconds = 0.5 if tasks.executor.imports_once else 3.0  # its timeout includes the start of a Python
+    key = tasks.submit(payload("tasks.finishes_on_term", timeout_seconds=seconds))
     assert tasks.wait(key)[0].outcome == Success('"finished in time"')
 
 
@@ -74,7 +75,7 @@ def test_a_run_can_be_stopped_while_it_runs(tasks: Driver, tmp_path: os.PathLike
 def test_a_grandchild_that_holds_the_pipes_does_not_delay_the_end(tasks: Driver) -> None:
     before = time.monotonic()
     assert isinstance(tasks.run("leaves_a_grandchild").outcome, Success)
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 60, "the grandchild sleeps for ten minutes"
 
 
 def test_a_kill_for_want_of_memory_is_named_when_the_kernel_counted_one(

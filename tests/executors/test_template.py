@@ -101,7 +101,7 @@ def test_closing_ends_the_children_that_wait(fork: Make) -> None:
 
 def test_a_run_stopped_before_its_child_is_there_never_starts(fork: Make) -> None:
     driver = fork(forks_ahead=1)
-    driver.wait_ready()
+    assert not driver.executor.ready
     key = driver.submit(payload("tasks.echo", "[1]"))
     driver.executor.stop(key, Release("changed our mind", started=False))
     assert driver.wait(key)[0].outcome == Release("changed our mind", started=False)
