@@ -302,7 +302,8 @@ def test_what_an_attempt_printed_is_stored_with_its_end(bench: Bench) -> None:
     assert (first.attempt, first.head, first.tail, first.is_cut) == (1, "first\n", "", False)
     assert (second.attempt, second.head, second.tail, second.bytes_total) == (2, "a\\x00", "z\\xff", 10**9)
     assert second.is_cut
-    assert "see" in next(event for event in events if event.name == "run.printed").fields
+    printed_fields = next(event for event in events if event.name == "run.printed").fields
+    assert printed_fields == {"id": run_id, "task": "x.y", "bytes": 6, "see": f"reproq runs logs {run_id}"}
 
 
 def test_nothing_more_is_claimed_while_what_waits_to_be_stored_is_large(bench: Bench) -> None:

@@ -25,6 +25,7 @@ def test_a_run_is_claimed_executed_and_its_end_stored(bench: Bench) -> None:
     bench.steps(worker)
     assert bench.statuses() == {"SUCCESSFUL": 1}
     assert [event.name for event in events] == ["worker.started", "run.claimed", "run.succeeded"]
+    assert [event.fields.get("task") for event in events] == [None, "x.y", "x.y"]
 
 
 def test_no_more_is_claimed_than_there_is_room_for(bench: Bench) -> None:
@@ -72,6 +73,7 @@ def test_a_failed_run_is_tried_again_when_its_delay_is_over(bench: Bench) -> Non
         "run.claimed",
         "run.failed",
     ]
+    assert {event.fields["task"] for event in events if event.name.startswith("run.")} == {"x.y"}
 
 
 def test_leases_are_renewed_while_a_run_takes_its_time(bench: Bench) -> None:

@@ -43,7 +43,7 @@ class Claimed(NamedTuple):
 class Finalisation(NamedTuple):
     """The end of one claim. Moments are CLOCK_MONOTONIC of this host; the database is told how long ago they were.
 
-    `attempt` numbers the log of what was printed.
+    `attempt` numbers the log of what was printed; `task_path` is for who tells of the end, and not stored.
     """
 
     run_id: int
@@ -53,6 +53,7 @@ class Finalisation(NamedTuple):
     ended_s: float | None = None
     attempt: int = 0
     output: Output = NOTHING
+    task_path: str | None = None
 
     @property
     def key(self) -> Key:

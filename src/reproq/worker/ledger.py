@@ -68,7 +68,8 @@ class Ledger:
         """Decide what becomes of a claim, and keep it until it is stored."""
         claim = claimed.claim
         verdict = decide(claim, outcome, max_releases=self._max_releases)
-        item = Finalisation(claim.run_id, claim.token, verdict, started_s, ended_s, claim.attempt, output)
+        task_path = claimed.payload.task_path
+        item = Finalisation(claim.run_id, claim.token, verdict, started_s, ended_s, claim.attempt, output, task_path)
         self.ending[item.key] = item
         self._ending_size += item.size
 

@@ -186,7 +186,7 @@ class Worker:
         batch = self._executor.take_ended()
         self._figures.ended(batch)
         for ended in batch:
-            tell_output(self._telemetry, ended)
+            tell_output(self._telemetry, ended, self._ledger.running.get(ended.key))
             if not isinstance(ended.outcome, Success):
                 claimed = self._ledger.running.get(ended.key) if self._executor.imports_once else None
                 self._intake.learn_from(ended.outcome, claimed, self._monotonic())

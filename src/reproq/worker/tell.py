@@ -32,7 +32,7 @@ def tell_stored(telemetry: Telemetry, item: Finalisation, answer: FinalizeAnswer
         _tell_success(telemetry, item)
     elif key in answer.refused:
         then = "it is stored as failed" if key in answer.stored else "its lease brings it back"
-        telemetry.emit("run.return_refused", id=key[0], reason=answer.refused[key], next=then)
+        telemetry.emit("run.return_refused", id=key[0], task=item.task_path, reason=answer.refused[key], next=then)
     elif key in answer.stored:
         _tell_end(telemetry, item, answer.stored[key])
     else:
@@ -44,28 +44,32 @@ def _tell_end(telemetry: Telemetry, item: Finalisation, status: Status) -> None:
     verdict, error = item.verdict, item.verdict.error
     match status:
         case Status.CANCELLED:
-            telemetry.emit("run.cancelled", id=item.run_id)
+            telemetry.emit("run.cancelled", id=item.run_id, task=item.task_path)
         case Status.SUCCESSFUL:
             _tell_success(telemetry, item)
         case Status.READY:
-            telemetry.emit("run.released", id=item.run_id, reason=verdict.waiting_reason)
+            telemetry.emit("run.released", id=item.run_id, task=item.task_path, reason=verdict.waiting_reason)
         case Status.SCHEDULED if error:
-            wait = verdict.delay_seconds
-            telemetry.emit("run.retried", id=item.run_id, kind=error.kind, error=error.message, retry_in_seconds=wait)
+            wait, said = verdict.delay_seconds, error.message
+            telemetry.emit(
+                "run.retried", id=item.run_id, task=item.task_path, kind=error.kind, error=said, retry_in_seconds=wait
+            )
         case _ if error:
-            telemetry.emit("run.failed", id=item.run_id, status=status, kind=error.kind, error=error.message)
+            task, said = item.task_path, error.message
+            telemetry.emit("run.failed", id=item.run_id, task=task, status=status, kind=error.kind, error=said)
 
 
 def _tell_success(telemetry: Telemetry, item: Finalisation) -> None:
     elapsed = None if item.started_s is None or item.ended_s is None else item.ended_s - item.started_s
-    telemetry.emit("run.succeeded", id=item.run_id, seconds=elapsed)
+    telemetry.emit("run.succeeded", id=item.run_id, task=item.task_path, seconds=elapsed)
 
 
-def tell_output(telemetry: Telemetry, ended: Ended) -> None:
-    """That an attempt printed something, which is stored with its end."""
+def tell_output(telemetry: Telemetry, ended: Ended, claimed: Claimed | None) -> None:
+    """That an attempt printed something, which is stored with its end; `claimed` is None if its claim was lost."""
     if ended.output.bytes_total:
-        run_id = ended.key[0]
-        telemetry.emit("run.printed", id=run_id, bytes=ended.output.bytes_total, see=f"reproq runs logs {run_id}")
+        run_id, task = ended.key[0], claimed and claimed.payload.task_path
+        see = f"reproq runs logs {run_id}"
+        telemetry.emit("run.printed", id=run_id, task=task, bytes=ended.output.bytes_total, see=see)
 
 
 def tell_discarded(telemetry: Telemetry, run_id: int, reason: str) -> None:
