@@ -7,6 +7,7 @@ import click
 
 from reproq.cli import FAILED
 from reproq.cli.project import configure, database_options, flag
+from reproq.cli.show import visible, when
 from reproq.cli.worker import database_of, longest_pause_seconds, worker_row
 from reproq.config import Config
 from reproq.scheduler.beat import Beat, fire_once
@@ -24,7 +25,7 @@ from reproq.telemetry.lines import log_to_stderr, unheard
 @flag("lease")
 @flag("heartbeat")
 @flag("beat_interval", "--interval")
-@click.option("--once", is_flag=True, help="Fire what is due now, and end: for a timer that calls this.")
+@click.option("--once", is_flag=True, help="Fire what is due now, say so, and end: for a timer that calls this.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def beat(settings: str | None, once: bool, verbose: bool, **flags: Any) -> int:
     """Fire schedules until TERM or INT. Workers do the same unless they are told --no-beat, and any number may."""
@@ -48,7 +49,12 @@ def _once(config: Config, telemetry: Telemetry) -> int:
     with opened(config.dsn, "reproq beat") as database:
         with database.transaction() as cursor:
             installation(cursor)
-        trouble = fire_once(database, telemetry)
+        decided, trouble = fire_once(database, telemetry)
+    for fired in decided:
+        ran = "" if fired.run_id is None else f", run {fired.run_id}"
+        click.echo(f"{fired.outcome:10} {visible(fired.name)}, due at {when(fired.due_at)}{ran}")
+    if not decided and not trouble:
+        click.echo("nothing was due")
     if trouble:
         click.echo(f"Error: {trouble}", err=True)
     return FAILED if trouble else 0

@@ -12,7 +12,7 @@ from typing import Final
 from reproq.config import Config
 from reproq.scheduler.ticking import Ticking
 from reproq.store.db import Database
-from reproq.store.periodic import BeatAnswer, FirePeriodicTasks
+from reproq.store.periodic import BeatAnswer, Fired, FirePeriodicTasks
 from reproq.store.requests import Answer, Deregister, Register, RenewAnswer, RenewLeases
 from reproq.store.thread import Store
 from reproq.store.workers import WorkerRow
@@ -110,11 +110,14 @@ class Beat:
                 self._ticking.hear(told, now)
 
 
-def fire_once(database: Database, telemetry: Telemetry) -> str:
-    """Fire all that is due now, and no more; why that failed, if it did. For a timer of the system's that calls us."""
+def fire_once(database: Database, telemetry: Telemetry) -> tuple[list[Fired], str]:
+    """Fire all that is due now, and no more: what was decided, and why that failed, if it did. For a timer of the
+    system's that calls us."""
+    decided: list[Fired] = []
     ticking = Ticking(telemetry, LONGEST_WAIT_SECONDS)
     while True:
         answer = FirePeriodicTasks().run(database, None)
         ticking.hear(answer, time.monotonic())
+        decided += answer.fired
         if answer.trouble or not answer.fired:
-            return answer.trouble
+            return decided, answer.trouble
