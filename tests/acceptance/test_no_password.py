@@ -87,6 +87,7 @@ def everything_in(pg: psycopg.Connection) -> str:
     )
 
 
+@pytest.mark.direct
 def test_a_working_worker_shows_it_to_nobody(
     pg: psycopg.Connection, dsn: str, log: Path, enqueue: Callable[..., Any]
 ) -> None:

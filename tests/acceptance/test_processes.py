@@ -44,6 +44,7 @@ def test_no_process_shows_the_database_password_in_its_arguments(
     assert secret not in log.read_text()
 
 
+@pytest.mark.direct
 @pytest.mark.lesson("libpq-connections-inherited-across-fork")
 def test_a_connection_that_the_projects_import_opened_is_closed_before_the_first_fork(
     dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
