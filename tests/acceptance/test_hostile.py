@@ -34,7 +34,8 @@ def test_all_harm_beside_fifty_honest_runs_fails_alone_and_the_database_verifies
         "stops_itself": [],
     }
     honest = [enqueue("sleep", 0.05) for _ in range(HONEST // 2)]
-    hostile = {name: enqueue("harm", name, arguments) for name, arguments in harm.items()}
+    lasting = {"fills_its_log": {"timeout": 120}}  # the only one that is to succeed
+    hostile = {name: enqueue("harm", name, given, **lasting.get(name, {})) for name, given in harm.items()}
     honest += [enqueue("sleep", 0.05) for _ in range(HONEST - len(honest))]
     with worker(dsn, log, "--concurrency", "4", "--max-memory", MAX_MEMORY) as process:
         wanted = {"SUCCESSFUL": HONEST + 1, "FAILED": len(harm) - 1}
