@@ -138,7 +138,8 @@ def test_next_shows_local_time_utc_and_what_the_clock_does(schedules, job):
     assert "it is paused" in schedules("next", "job", "-n", "1")
 
 
-def test_a_list_shows_times_in_the_zone_that_it_names(schedules, job, pg):
+def test_a_list_shows_times_in_the_zone_that_it_names(schedules, job, pg, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # a narrow terminal cuts the names of zones
     listed = "UPDATE periodic_tasks SET upcoming = ARRAY['2031-07-01 10:30Z'::timestamptz]"
     pg.execute(listed)
     assert "Europe/Berlin 07-01 12:30" in " ".join(schedules("list").split())
