@@ -27,14 +27,6 @@ def database(dsn: str) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture
-def proxy(dsn: str) -> Iterator[Proxy]:
-    proxy = Proxy(dsn)
-    proxy.listen()
-    yield proxy
-    proxy.close()
-
-
 def test_an_answer_that_is_overdue_is_an_outage_and_the_next_statement_has_a_connection_of_its_own(
     database: Database,
 ) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
@@ -13,14 +12,6 @@ from reproq.store.db import Database, is_outage
 from reproq.store.periodic import FirePeriodicTasks
 from tests.store.periodic_rows import add, at, ticks
 from tests.store.proxy import Fate, Proxy
-
-
-@pytest.fixture
-def proxy(dsn: str) -> Iterator[Proxy]:
-    proxy = Proxy(dsn)
-    proxy.listen()
-    yield proxy
-    proxy.close()
 
 
 def look_until_idle(database: Database, minute: int) -> None:
