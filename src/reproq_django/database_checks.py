@@ -10,14 +10,14 @@ from typing import Any, Final
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's word
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
-from django.db.migrations.recorder import MigrationRecorder
 
 from reproq.config import Config, load
 from reproq.errors import ConfigurationError
 from reproq_django import conf
+from reproq_django.reached import has_our_tables, is_recorded
 
 ROUTER: Final = "reproq_django.routers.ReproqRouter"
-INITIAL: Final = (conf.APP, "0001_initial")
+INITIAL: Final = "0001_initial"
 EXECUTION_KNOBS: Final = ("executor", "commands", "python_path")
 """What decides how a run is executed; in all else, workers may differ."""
 
@@ -100,11 +100,7 @@ def check_tables(databases: Sequence[str] | None = None, **kwargs: Any) -> list[
 
 
 def _lacks(alias: str) -> bool:
-    from reproq_django.models import TaskRun
-
-    connection = connections[alias]
-    recorded = INITIAL in MigrationRecorder(connection).applied_migrations()
-    return recorded and TaskRun._meta.db_table not in connection.introspection.table_names()
+    return is_recorded(alias, INITIAL) and not has_our_tables(alias)
 
 
 def _recorded_only(alias: str) -> CheckMessage:

@@ -10,8 +10,9 @@ from django.db import connections
 
 from reproq.errors import ReproqError
 from reproq_django import conf
+from reproq_django.reached import is_migrated_to
 
-NEEDED: Final = "reproq_ticks"
+NEEDED: Final = "0002_schedules"
 
 
 def sync_schedules(using: str, verbosity: int = 1, **rest: Any) -> None:
@@ -20,9 +21,7 @@ def sync_schedules(using: str, verbosity: int = 1, **rest: Any) -> None:
     wanted = any(conf.options_of(conf.params_of(one)).get("sync_schedules", True) is True for one in ours)
     if not wanted or connections[using].vendor != "postgresql":
         return
-    if (
-        NEEDED not in connections[using].introspection.table_names()
-    ):  # migrated to an older version, or before it was ours
+    if not is_migrated_to(using, NEEDED):
         return
     from reproq_django.sync import sync
 

@@ -6,14 +6,14 @@ import sys
 from typing import Any, Final
 
 from django.db import DatabaseError, connections, transaction
-from django.db.migrations.recorder import MigrationRecorder
 
 from reproq.errors import ReproqError
 from reproq.schedule.pgcron import Layout
 from reproq.scheduler.pgcron import Looked, install
 from reproq_django import conf
+from reproq_django.reached import is_migrated_to
 
-NEEDED: Final = (conf.APP, "0003_pg_cron")
+NEEDED: Final = "0003_pg_cron"
 
 
 def layout_for(using: str) -> Layout | None:
@@ -36,7 +36,7 @@ def after_migrate(using: str, verbosity: int = 1, **rest: Any) -> None:
     layout = layout_for(using)
     if layout is None or connections[using].vendor != "postgresql":
         return
-    if NEEDED not in MigrationRecorder(connections[using]).applied_migrations():
+    if not is_migrated_to(using, NEEDED):
         return
     try:
         plan = bring_in_line(using, layout).plan
