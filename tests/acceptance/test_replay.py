@@ -11,7 +11,7 @@ from tests.acceptance.workers import reproq, worker
 def test_a_replay_is_compared_and_the_exit_code_says_whether_it_differs(
     dsn: str, log: Path, enqueue: Callable[..., Any]
 ) -> None:
-    same, differs = enqueue("add", 1, 2), enqueue("backend_pid")
+    same, differs = enqueue("add", 1, 2), enqueue("draw")
     with worker(dsn, log):
         for result, sameness, code in ((same, "SAME", 0), (differs, "DIFFERS", 3)):
             told = reproq(dsn, "replay", result.id, "--compare", "--json", check=False)

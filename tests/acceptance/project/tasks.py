@@ -29,6 +29,12 @@ def backend_pid() -> int:
 
 
 @task
+def draw() -> str:
+    """Something else each time, wherever it runs."""
+    return os.urandom(8).hex()
+
+
+@task
 def interpreter() -> list[str]:
     return [sys.executable, os.environ.get("PYTHONHASHSEED", "")]
 
