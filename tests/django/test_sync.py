@@ -257,6 +257,17 @@ def test_a_check_names_the_task_the_line_and_every_fault(django_project, monkeyp
     assert "missing a required argument: 'note'" in message.msg
 
 
+def test_a_check_names_two_schedules_of_one_name(django_project, monkeypatch):
+    from reproq_django import schedule_checks
+    from tests.django import scheduled
+
+    pairs = [(scheduled.nightly, declared("@daily")), (scheduled.nightly, declared("@hourly"))]
+    monkeypatch.setattr(schedule_checks, "declarations", lambda: pairs)
+    found = [message.msg for message in schedule_checks.check_declarations()]
+    assert len(found) == 2
+    assert all("name: another schedule of the code bears it; say name=… in one of them." in text for text in found)
+
+
 def test_a_check_names_a_module_that_cannot_be_imported(django_project):
     from reproq_django.schedule_checks import check_declarations
 
