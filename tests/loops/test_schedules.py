@@ -87,6 +87,18 @@ def test_a_beat_fires_a_schedule_at_its_moment_and_looks_no_sooner(bench, schedu
     assert one.lags == [(Measure.SCHEDULE_LAG, [pytest.approx(0.05)])]
 
 
+def test_a_tick_costs_one_look(bench, schedule, beating):
+    schedule()
+    one = beating()
+    one.steps()
+    bench.clock.advance(9.99)
+    one.steps()
+    before = one.looks()
+    bench.clock.advance(10.05)
+    one.steps()
+    assert (len(one.told("schedule.enqueued")), one.looks() - before) == (1, 1)
+
+
 def test_a_beat_waits_for_the_next_moment_and_not_for_longer(bench, schedule, beating):
     schedule()
     one = beating(beat_interval=3600.0)

@@ -85,7 +85,8 @@ class Ticking:
         return {fired.queue_name for fired in answer.fired if fired.run_id is not None}
 
     def _wait_seconds(self, answer: BeatAnswer) -> float:
-        if answer.is_partial:
+        is_due = answer.next_seconds is not None and answer.next_seconds <= 0
+        if answer.is_full or (answer.fired and is_due):
             return 0.0
         if not self._fires:
             return min(self._interval_seconds, LISTS_SECONDS)
@@ -106,9 +107,10 @@ class Ticking:
             self._telemetry.emit("schedule.trouble", error=answer.trouble, next="the others may fire; asking again")
         self._trouble = answer.trouble
         self._tell_overdue(answer)
-        self._telemetry.emit(
-            "schedule.looked", fired=len(answer.fired), filled=answer.filled, next_s=answer.next_seconds
-        )
+        if answer.fired or answer.next_seconds is not None:  # else nothing is scheduled
+            self._telemetry.emit(
+                "schedule.looked", fired=len(answer.fired), filled=answer.filled, next_s=answer.next_seconds
+            )
 
     def _tell_overdue(self, answer: BeatAnswer) -> None:
         """Once, until all of them have been looked at."""

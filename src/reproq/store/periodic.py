@@ -63,9 +63,14 @@ class BeatAnswer:
     trouble: str = ""
 
     @property
+    def is_full(self) -> bool:
+        """Whether there are more lists to be filled at once."""
+        return self.filled >= REFILL_LIMIT
+
+    @property
     def is_partial(self) -> bool:
         """Whether there may be more of the same to do at once."""
-        return bool(self.fired) or self.filled >= REFILL_LIMIT
+        return bool(self.fired) or self.is_full
 
     def fill(self, database: Database, now: datetime | None) -> None:
         """Compute the lists that are to be computed, as many as one transaction should."""

@@ -21,7 +21,6 @@ LEVELS: Final = {
     "prune.refused": logging.WARNING,
     "worker.left_behind": logging.ERROR,
     "schedule.looked": logging.DEBUG,
-    "schedule.skipped": logging.WARNING,
     "schedule.overdue": logging.WARNING,
     "schedule.caught_up": logging.WARNING,
     "schedule.fault": logging.ERROR,
