@@ -302,6 +302,14 @@ def test_start_and_end_belong_to_what_they_enclose() -> None:
     assert next(just_after.due(NOON)) == start + DAY
 
 
+def test_bounds_between_which_it_never_fires_are_refused() -> None:
+    start, end = datetime(2030, 2, 1, tzinfo=UTC), datetime(2030, 3, 1, tzinfo=UTC)
+    (fault,) = faults(written("@yearly", start_at=start, end_at=end))
+    assert fault.field == "end_at"
+    assert "'@yearly' never fires between start_at 2030-02-01T00:00:00+00:00 and end_at 2030-03-01" in str(fault)
+    assert list(faults(written("@monthly", start_at=end, end_at=end))) == []
+
+
 @pytest.mark.parametrize("field", ["start_at", "end_at"])
 @pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=UTC), datetime(9995, 1, 1, tzinfo=UTC)])
 def test_a_bound_near_the_ends_of_time_is_refused_at_its_field(field: str, moment: datetime) -> None:

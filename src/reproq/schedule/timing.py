@@ -96,7 +96,7 @@ def faults(written: Written) -> Iterator[InvalidSchedule]:
         zone = zone_named(written.time_zone)
     except InvalidSchedule as fault:
         yield fault
-    yield from _bound_faults(written)
+    yield from _bound_faults(written, expression, zone)
     if not 0 <= written.jitter_seconds <= MAX_JITTER_SECONDS:
         yield InvalidSchedule(
             f"a jitter of {written.jitter_seconds:g} s is outside 0 to {MAX_JITTER_SECONDS:g} s", "jitter_seconds"
@@ -105,7 +105,7 @@ def faults(written: Written) -> Iterator[InvalidSchedule]:
         yield from _jitter_faults(written, expression, zone)
 
 
-def _bound_faults(written: Written) -> Iterator[InvalidSchedule]:
+def _bound_faults(written: Written, expression: Expression | None, zone: tzinfo | None) -> Iterator[InvalidSchedule]:
     start, end = written.start_at, written.end_at
     for field, moment in (("start_at", start), ("end_at", end)):
         if moment is not None and not EARLIEST <= moment <= HORIZON:
@@ -117,6 +117,14 @@ def _bound_faults(written: Written) -> Iterator[InvalidSchedule]:
     if start and end and end < start:
         yield InvalidSchedule(
             f"end_at {end.isoformat()} is before start_at {start.isoformat()}; swap them, or leave one out", "end_at"
+        )
+    elif (
+        start and end and expression and zone and not any(Timing(expression, zone, end_at=end).due(start - JUST_BEFORE))
+    ):
+        yield InvalidSchedule(
+            f"{written.cron_expr!r} never fires between start_at {start.isoformat()} and end_at {end.isoformat()}; "
+            "widen them",
+            "end_at",
         )
 
 

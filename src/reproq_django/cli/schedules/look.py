@@ -77,7 +77,7 @@ def _line(job: "PeriodicTask", statuses: dict[int, str], now: datetime) -> dict[
         "next_run_at": next_run_at,
         "last_run_at": _aware(job.last_run_at),
         "last_status": statuses.get(job.last_run_id) if job.last_run_id else None,
-        "overdue_seconds": round(late, 3) if late > 0 else None,
+        "overdue_seconds": round(late, 3) if late >= 1 else None,
         "fault": job.fault or None,
     }
 
