@@ -14,6 +14,7 @@ import psycopg
 
 from reproq.store.db import Database, is_outage
 from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
+from reproq.store.unreachable import reason
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
@@ -59,7 +60,7 @@ class Contact:
         with self._lock:
             if not self._without:
                 self.losses += 1
-                self._tell(f"database lost, retrying until it is back: {self._place}: {error}")
+                self._tell(f"database lost, retrying until it is back: {self._place}: {reason(error)}")
             self._without.add(lane)
 
     def back(self, lane: object) -> None:
