@@ -1,4 +1,4 @@
-"""The primary is lost, or demoted, and its standby promoted: what was committed synchronously is done, and work goes on."""
+"""The primary is lost or demoted, its standby promoted: what was committed synchronously is done, and work goes on."""
 
 import threading
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ def address(name: str, *servers: Server) -> str:
 
 
 class Producer(threading.Thread):
-    """Enqueues without a pause until it is stopped, whatever becomes of the server; `ledger` has the names of those runs
-    whose commit was acknowledged."""
+    """Enqueues until it is stopped, whatever becomes of the server; `ledger` has the names of the runs whose commit was
+    acknowledged."""
 
     def __init__(self, dsn: str, folder: Path) -> None:
         super().__init__(daemon=True)
