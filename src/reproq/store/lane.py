@@ -53,6 +53,7 @@ class Contact:
         self._place = place
         self._tell = tell
         self._without: set[object] = set()
+        self._remarked = ""
         self._lock = threading.Lock()
 
     def lost(self, lane: object, error: psycopg.Error) -> None:
@@ -70,6 +71,12 @@ class Contact:
                 self._without.discard(lane)
                 if not self._without:
                     self._tell(f"database back: {self._place}")
+
+    def remark(self, text: str) -> None:
+        """Something is amiss, though it answers; told once."""
+        if text and text != self._remarked:
+            self._remarked = text
+            self._tell(text)
 
 
 class Lane:
@@ -138,6 +145,7 @@ class Lane:
             else:
                 if answer.error is None:
                     self._contact.back(self)
+                    self._contact.remark(self._database.remark)
                 return answer
             if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
                 return None
