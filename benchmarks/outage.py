@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="measure only what has this in its name")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers and namespaces end with the blocks they are in
     table = Table("what", "median", "worst", "goal")
     for what, goal in MEASURES:
         if options.only in what.__name__:
@@ -165,6 +166,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 with tempfile.TemporaryDirectory(prefix="reproq-outage-") as folder:
                     found.append(what(Path(folder)))
+                print(f"{what.__name__}: {found[-1]:.2f}", file=sys.stderr, flush=True)
             table.add_row(str(what.__doc__), f"{statistics.median(found):.2f}", f"{max(found):.2f}", f"≤ {goal:g}")
     Console(width=120).print(table)
 
