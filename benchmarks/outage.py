@@ -36,19 +36,22 @@ OUTAGE_SECONDS = 10.0
 CPU_SECONDS = 30.0
 PATIENCE_SECONDS = 60.0
 ENQUEUE = "INSERT INTO task_runs (task_path) VALUES ('reproq_django.quickstart.tasks.tell_the_time')"
-CLAIMED = "SELECT 1 FROM task_runs WHERE status <> 'READY'"
+CLAIMED = "SELECT 1 FROM task_runs WHERE status <> 'READY' AND id = (SELECT max(id) FROM task_runs)"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def worker(dsn: str, log: Path) -> Iterator[int]:
-    """The pid of a worker with the defaults that has started; it ends with the block."""
+    """The pid of a worker with the defaults that has executed a run, so that its template has imported all it needs; it
+    ends with the block."""
     environment = os.environ | {"REPROQ_DEMO_DATABASE_URL": dsn}
     command = [sys.executable, "-m", "reproq", "worker", "--settings", SETTINGS]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
-        seconds_until(lambda: "worker.started" in log.read_text(), log)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(ENQUEUE)
+        seconds_until(lambda: "run.succeeded" in log.read_text(), log)
         yield process.pid
     finally:
         for _ in range(2):

@@ -11,6 +11,7 @@ from reproq.errors import MIGRATE, AddressRefused, ConfigurationError, DatabaseU
 from reproq.store.addresses import fault_of
 from reproq.store.deadline import ImpatientConnection
 from reproq.store.poolers import STATEMENTS_LOST, is_pooled, mismatch, statements_lost
+from reproq.store.unreachable import each_host
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -72,8 +73,11 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_refusal(error: psycopg.Error) -> bool:
-    """Whether the server or libpq refused the address itself, so that only a person can mend it."""
-    return error.sqlstate is None and any(words in str(error) for words in REFUSALS)
+    """Whether the server or libpq refused the address itself, so that only a person can mend it. Of several hosts each
+    must have: the one that would let us in may be away just now."""
+    if error.sqlstate is not None:
+        return False
+    return all(any(words in said for words in REFUSALS) for said in each_host(error))
 
 
 def is_bad_row(error: BaseException) -> bool:
