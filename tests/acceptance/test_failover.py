@@ -14,7 +14,7 @@ from tests.acceptance.replicas import demote, follow, primary_in, promote, stand
 from tests.acceptance.workers import TASKS, alive, reproq, statuses, wait_for, worker
 from tests.plugins.databases import prepare
 
-LEASE = ("--lease", "6s", "--heartbeat", "1s")
+LEASE = ("--lease", "12s", "--heartbeat", "2s")  # nobody is to be late, whatever the machine does
 ENQUEUE = f"SELECT reproq_enqueue('{TASKS}.leave_marks', json_build_array(%s::text, 0.02))"
 
 

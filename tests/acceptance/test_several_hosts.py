@@ -20,6 +20,7 @@ HELD = {"one": "cut", "two": "cut", "three": "healed"}
 
 
 @pytest.mark.slow
+@pytest.mark.waits
 def test_what_a_host_held_that_is_cut_off_is_finished_by_others_and_its_late_ends_change_nothing(
     tmp_path: Path,
 ) -> None:
