@@ -23,6 +23,7 @@ CREATE OR REPLACE PROCEDURE reproq_insert_run(
     max_attempts integer,
     backoff_seconds double precision[],
     timeout_seconds double precision,
+    on_lost_contact text,
     wake_within_seconds double precision,
     now timestamptz
 )
@@ -34,14 +35,14 @@ BEGIN
     run_after := coalesce(run_after, enqueued_at + delay_seconds * interval '1 second');
     INSERT INTO task_runs (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, run_after, expires_at,
-        enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds
+        enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds, on_lost_contact
     )
     VALUES (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, run_after,
         greatest(run_after, enqueued_at) + expires_in_seconds * interval '1 second',
         enqueued_at, coalesce(run_after, enqueued_at),
         CASE WHEN run_after > enqueued_at THEN 'SCHEDULED' ELSE 'READY' END,
-        max_attempts, backoff_seconds, timeout_seconds
+        max_attempts, backoff_seconds, timeout_seconds, on_lost_contact
     )
     RETURNING id INTO run_id;
     IF coalesce(run_after, enqueued_at) - enqueued_at <= wake_within_seconds * interval '1 second' THEN
