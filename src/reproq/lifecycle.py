@@ -182,8 +182,10 @@ class Verdict(NamedTuple):
 
 
 def decide(claim: Claim, outcome: Outcome, *, max_releases: int = DEFAULT_MAX_RELEASES, began: bool = True) -> Verdict:
-    """The one rule: what becomes of a run after this end of its attempt. `began`: whether its task had, where the outcome
-    does not tell."""
+    """The one rule: what becomes of a run after this end of its attempt.
+
+    `began`: whether its task had begun, where the outcome does not tell.
+    """
     match outcome:
         case Success(return_json):
             return Verdict(Status.SUCCESSFUL, return_json)

@@ -1,11 +1,9 @@
-"""A worker that has lost the database: runs with `on_lost_contact="stop"` end before their leases do, others go on, and
-what waits in memory is bounded."""
+"""A worker that has lost the database: runs with `on_lost_contact="stop"` end before their leases do, others go on."""
 
 import pytest
 
-from reproq.lifecycle import Kind, Release, Success, failure_of_kind
+from reproq.lifecycle import Kind, Release, failure_of_kind
 from reproq.store.requests import ClaimRuns
-from reproq.worker.ledger import MAX_ENDING_BYTES
 from reproq.worker.tether import CLAIMED_TOO_LATE, OUT_OF_CONTACT, Tether
 from tests.loops.conftest import Bench, HandExecutor
 
@@ -182,27 +180,6 @@ def test_a_worker_that_was_itself_stopped_has_no_grace_left_to_give() -> None:
     tether = Tether(lease_seconds=30.0, kill_grace_seconds=5.0)
     tether.hold((1, 1), asked_s=0.0, now=0.0)
     assert tether.due(500.0) == {(1, 1): 0.0}
-
-
-# What waits in memory
-
-
-def test_results_that_fill_the_memory_stop_claims_until_they_are_stored(bench: Bench) -> None:
-    worker, executor, _ = bench.worker(concurrency=1)
-    bench.enqueue(*range(70))
-    bench.steps(worker)
-    store = bench.stores["w1"]
-    store.cut = True
-    (key,) = executor.payloads
-    executor.end(key, Success(f'"{"x" * MAX_ENDING_BYTES}"'))
-    bench.steps(worker)
-    store.cut = False  # claims would be answered; the end is still on its way
-    bench.clock.advance(5)
-    bench.steps(worker)
-    assert not executor.payloads
-    store.mend()
-    bench.steps(worker)
-    assert bench.statuses() == {"SUCCESSFUL": 1, "RUNNING": 1, "READY": 68}
 
 
 # Ends of runs that never began
