@@ -3,6 +3,7 @@
 -- Without wake_within_seconds it is an INSERT in the caller's transaction, and nobody is asked. With it, the caller has no
 -- transaction open: the run is committed here, and only then is asked who waits, so that a worker that falls idle in
 -- between has either seen the run or is seen. A failure to wake comes too late to fail the run: has_asked stays false.
+-- The last argument may be left out: so does the release before it was there, which enqueues while a deploy rolls on.
 -- docs/why/enqueue-in-one-round-trip.md
 
 CREATE OR REPLACE PROCEDURE reproq_insert_run(
@@ -23,9 +24,9 @@ CREATE OR REPLACE PROCEDURE reproq_insert_run(
     max_attempts integer,
     backoff_seconds double precision[],
     timeout_seconds double precision,
-    on_lost_contact text,
     wake_within_seconds double precision,
-    now timestamptz
+    now timestamptz,
+    on_lost_contact text DEFAULT 'continue'
 )
 LANGUAGE plpgsql
 AS $procedure$
