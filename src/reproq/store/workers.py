@@ -8,7 +8,7 @@ from typing import Any, Final
 from reproq.errors import MIGRATE, NotMigrated
 from reproq.store.statements import Cursor, execute, fetch_one, statement
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
