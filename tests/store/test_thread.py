@@ -124,7 +124,10 @@ def test_answers_come_in_the_order_of_their_requests_and_wake_the_selector(loop:
 
 def test_the_real_requests_are_answered(loop: Loop) -> None:
     claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
-    uuid, claimed, names, left = loop.ask(Register(ROW, 30.0), claim, ListQueues(), AskWorkLeft(None, 60.0))
+    answers = loop.ask(Register(ROW, 30.0), claim, ListQueues(), AskWorkLeft(None, 60.0))
+    by_request = {type(answer.request): answer for answer in answers}  # of two lanes, each keeps only its own order
+    uuid, claimed = by_request[Register], by_request[ClaimRuns]
+    names, left = by_request[ListQueues], by_request[AskWorkLeft]
     assert isinstance(uuid.result, str)
     assert (claimed.result.claimed, claimed.result.next_due_seconds) == ([], None)
     assert (names.result, left.result) == ([], False)
