@@ -1,4 +1,4 @@
-"""What the template of the executor `fork` is told of Django: `executor.setup`, and then a rehearsal of a run.
+"""What the template of the executor `fork` is told of Django: `single_run.setup`, and then a rehearsal of a run.
 
 A child is born with what its template has learnt, and copies every page that it changes. So all that Django and we do
 for a run is done before, for a task that does nothing. No receiver of the project's hears of it, and nothing is logged.
@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import MISSING, fields
+from importlib import import_module
 from typing import Any, Final
 
 from django.dispatch import Signal
@@ -15,7 +16,7 @@ from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, Ta
 from django.tasks.signals import task_finished, task_started
 
 from reproq.child.run import Runner
-from reproq_django import executor
+from reproq_django import single_run
 
 ROUNDS: Final = 64
 
@@ -38,7 +39,10 @@ def setup() -> Runner:
     """Import the project and return what runs one payload, with that rehearsed."""
     signals = (task_started, task_finished)
     djangos = [list(signal.receivers) for signal in signals]  # its log; the project's receivers are not there yet
-    runner = executor.setup()
+    with suppress(Exception):
+        # What load tools enqueue: as much at hand as a task of the project, or they would measure how it is imported.
+        import_module("reproq_django.noop")
+    runner = single_run.setup()
     with suppress(Exception), ExitStack() as after:  # what fails here fails in the first run, which tells it better
         for signal, receivers in zip(signals, djangos, strict=True):
             after.enter_context(_heard_by(signal, receivers))
