@@ -35,7 +35,8 @@ def template_of(driver: Driver) -> int:
 def waiting(driver: Driver) -> list[int]:
     """The children that were forked ahead, and are there."""
     assert isinstance(driver.executor, ForkExecutor)
-    return [one.process.pid for one in driver.executor._spares if one.process is not None and one.phase is Phase.SPARE]
+    spares = driver.executor._brood.spares
+    return [one.process.pid for one in spares if one.process is not None and one.phase is Phase.SPARE]
 
 
 def test_a_run_gets_a_child_that_was_forked_before_it_came_and_no_other_run_does(fork: Make) -> None:
