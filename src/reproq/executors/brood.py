@@ -30,7 +30,10 @@ class Owner(Protocol):
     def on_ended(self, ended: Ended, sent_s: float | None) -> None:
         """A run has ended, which was sent to its child at that moment (None: never)."""
 
-    def on_refused(self) -> None:
+    def on_forked(self) -> None:
+        """The system had room for another process."""
+
+    def on_refused(self, reason: str) -> None:
         """The system has nothing left for another process; the run that was to have it has ended."""
 
     def blamed(self, under_way: list[Key]) -> Key | None:
@@ -163,6 +166,7 @@ class Brood:
         if attempt is not None and packet.descriptors:
             begin = attempt.stand_by if packet.run in self.spares else attempt.begin
             begin(Process(packet.value, packet.descriptors[0]), self._on_exit)
+            self._owner.on_forked()
             return
         for descriptor in packet.descriptors:
             os.close(descriptor)
@@ -200,7 +204,7 @@ class Brood:
 
     def _refuse(self, attempt: Attempt, reason: str) -> None:
         self._end(attempt, None, reason)
-        self._owner.on_refused()
+        self._owner.on_refused(reason)
 
     def _end(self, attempt: Attempt, status: int | None, gone: str = "") -> None:
         del self.attempts[attempt.key]

@@ -64,6 +64,7 @@ class ForkExecutor:
         self._waiting = Waiting(self._suspects)
         self._ended: list[Ended] = []
         self._paused_until: float | None = None
+        self._is_cramped = False  # the last process that was asked for could not be had
 
     imports_once = True
 
@@ -85,7 +86,7 @@ class ForkExecutor:
         self._brood.start(selector)
 
     def ahead(self, trip_seconds: float) -> int:
-        if self._concurrency == math.inf:
+        if self._concurrency == math.inf or self._is_cramped:
             return 0
         long_since = time.monotonic() - LONG_SECONDS
         hands = int(self._concurrency) - sum(one.has_run_since(long_since) for one in self._brood.attempts.values())
@@ -150,9 +151,10 @@ class ForkExecutor:
     # -- giving out ---------------------------------------------------------------------------------------------------
 
     def _give_out(self) -> None:
-        """Give what waits to children that wait, or have more of them forked."""
+        """Give what waits to children that wait, or have more of them forked; nothing while no process can be had."""
         while (
             self._brood.can_fork
+            and self._paused_until is None
             and len(self._brood.busy) < self._concurrency
             and (order := self._waiting.take(time.monotonic()))
         ):
@@ -169,9 +171,14 @@ class ForkExecutor:
     def on_ready(self) -> None:
         self._give_out()
 
-    def on_refused(self) -> None:
-        """Take nothing for a moment."""
+    def on_forked(self) -> None:
+        self._is_cramped = False
+
+    def on_refused(self, reason: str) -> None:
+        """Leave all that waits to others, at once, and take nothing for a moment; then no more than can run."""
         self._paused_until = time.monotonic() + defaults.PAUSE_SECONDS
+        self._is_cramped = True
+        self.withdraw(reason)
 
     def on_ended(self, ended: Ended, sent_s: float | None) -> None:
         if sent_s is not None:
