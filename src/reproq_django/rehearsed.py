@@ -16,7 +16,7 @@ from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, Ta
 from django.tasks.signals import task_finished, task_started
 
 from reproq.child.run import Runner
-from reproq_django import single_run
+from reproq_django import executor, single_run
 
 ROUNDS: Final = 64
 
@@ -43,6 +43,7 @@ def setup() -> Runner:
         # What load tools enqueue: as much at hand as a task of the project, or they would measure how it is imported.
         import_module("reproq_django.noop")
     runner = single_run.setup()
+    executor.tell_wrong_schedules()
     with suppress(Exception), ExitStack() as after:  # what fails here fails in the first run, which tells it better
         for signal, receivers in zip(signals, djangos, strict=True):
             after.enter_context(_heard_by(signal, receivers))
