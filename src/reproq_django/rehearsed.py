@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import MISSING, fields
-from importlib import import_module
 from typing import Any, Final
 
 from django.dispatch import Signal
@@ -39,9 +38,6 @@ def setup() -> Runner:
     """Import the project and return what runs one payload, with that rehearsed."""
     signals = (task_started, task_finished)
     djangos = [list(signal.receivers) for signal in signals]  # its log; the project's receivers are not there yet
-    with suppress(Exception):
-        # What load tools enqueue: as much at hand as a task of the project, or they would measure how it is imported.
-        import_module("reproq_django.noop")
     runner = single_run.setup()
     executor.tell_wrong_schedules()
     with suppress(Exception), ExitStack() as after:  # what fails here fails in the first run, which tells it better

@@ -7,6 +7,7 @@ template knows already, and for connections only where one was made.
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +26,9 @@ from reproq_django.task_options import effective
 def setup() -> Runner:
     """Import the project as every template does, and return what runs one payload."""
     executor.setup()
+    with suppress(Exception):
+        # What load tools enqueue: as much at hand as a task of the project, or they would measure how it is imported.
+        import_module("reproq_django.noop")
     reset_queries()  # of what the import has asked a database
     runs = SingleRun()
     for task in list(imported_tasks())[:MAX_KNOWN]:
