@@ -7,7 +7,8 @@ import pytest
 from reproq.lifecycle import Failure, Kind, Release, Status, Success, failure_of_kind
 from reproq.output import Output
 from reproq.store import interventions, logs
-from reproq.store.requests import AskCancelled, ClaimRuns, RescueRuns
+from reproq.store.requests import AskCancelled, ClaimRuns
+from reproq.store.rescues import RescueRuns
 from reproq.worker.drain import GIVE_UP_SECONDS
 from reproq.worker.ledger import MAX_ENDING_BYTES
 from reproq.worker.presence import SPREAD_SECONDS

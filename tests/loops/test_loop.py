@@ -7,8 +7,8 @@ import pytest
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Failure, Kind, Release
 from reproq.service import serve
-from reproq.store.requests import ClaimRuns, RescueRuns
-from reproq.store.rescues import RESCUE_LIMIT
+from reproq.store.requests import ClaimRuns
+from reproq.store.rescues import RESCUE_LIMIT, RescueRuns
 from tests.loops.conftest import Bench
 
 BROKEN = Failure(Kind.EXCEPTION, "builtins.ValueError", "broken")

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reproq.config import Config
-from reproq.store.requests import RenewAnswer, RescueRuns
+from reproq.store.requests import RenewAnswer
+from reproq.store.rescues import RescueRuns
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.ledger import Ledger

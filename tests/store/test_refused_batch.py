@@ -10,7 +10,8 @@ from reproq.lifecycle import Kind, Status, Verdict
 from reproq.store.db import Database
 from reproq.store.ends import MAX_PART_BYTES, parts
 from reproq.store.finalising import Finalisation
-from reproq.store.requests import FinalizeRuns, RescueRuns
+from reproq.store.requests import FinalizeRuns
+from reproq.store.rescues import RescueRuns
 from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN, insert, read
 
 

@@ -14,7 +14,8 @@ import psycopg
 
 from reproq.errors import AddressRefused
 from reproq.store.db import Database, is_lost, is_outage
-from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
+from reproq.store.requests import Answer, Clock, Request
+from reproq.store.rescues import RescueAnswer, RescueRuns
 from reproq.store.unreachable import reason
 
 MAX_WAITING_REQUESTS: Final = 64

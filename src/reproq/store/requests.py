@@ -5,21 +5,19 @@ A claim never shares a transaction with anything that must be durable: its commi
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from typing import Final
 
-import psycopg
-
 from reproq.lifecycle import Key
 from reproq.store import claims, queues, rescues, workers
 from reproq.store.claims import Claimed
-from reproq.store.db import Database, is_bad_row
+from reproq.store.db import Database
 from reproq.store.ends import FinalizeAnswer, parts, store_ends
 from reproq.store.finalising import Finalisation
 from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks, RefillLists
-from reproq.store.rescues import Rescued
+from reproq.store.rescues import RescueAnswer, RescueRuns
 from reproq.store.retention import PruneAnswer, PruneRuns
 from reproq.store.workers import WorkerRow
 
@@ -180,44 +178,6 @@ class AskCancelled:
     def run(self, database: Database, now: Clock) -> list[Key]:
         with database.statement() as cursor:
             return claims.cancel_requested(cursor, self.held)
-
-
-@dataclass(frozen=True, slots=True)
-class RescueAnswer:
-    """What became of the runs that others had lost, and in how many seconds the next lease ends (None: none runs)."""
-
-    rescued: list[Rescued]
-    soonest_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class RescueRuns:
-    """Finalise what other workers lost. A row that the database refuses stops no other.
-
-    A rescue that waited longer than `patience_seconds` for the database is void: after an outage others renew first.
-    """
-
-    lease_seconds: float
-    patience_seconds: float
-
-    def run(self, database: Database, now: Clock) -> RescueAnswer:
-        try:
-            with database.transaction() as cursor:
-                rescued = rescues.rescue(cursor, self.lease_seconds, now=now)
-        except psycopg.Error as error:
-            if not is_bad_row(error):
-                raise
-            rescued = self._one_by_one(database, now)
-        with database.statement() as cursor:
-            return RescueAnswer(rescued, rescues.soonest_lease_seconds(cursor, now))
-
-    def _one_by_one(self, database: Database, now: Clock) -> list[Rescued]:
-        with database.transaction() as cursor:
-            lost = rescues.lost(cursor, self.lease_seconds, now=now)
-        answer = FinalizeAnswer({}, {})
-        store_ends(database, tuple(one.end for one in lost), now, answer)
-        keys = answer.stored.keys() - answer.refused.keys()
-        return [replace(one, becomes=answer.stored[one.claim.key]) for one in lost if one.claim.key in keys]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+import psycopg
+
 from reproq.lifecycle import Claim, Key, Kind, Release, Status, Verdict, decide, failure_of_kind
 from reproq.store.arrays import numbers
+from reproq.store.db import Database, is_bad_row
+from reproq.store.ends import FinalizeAnswer, store_ends
 from reproq.store.finalising import Finalisation, finalize
 from reproq.store.statements import Cursor, fetch_all, fetch_one
 
@@ -91,3 +95,41 @@ def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: d
         verdict = decide(claim, failure)
         found.append(Rescued(claim, worker_id, task_path, verdict, verdict.status))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RescueAnswer:
+    """What became of the runs that others had lost, and in how many seconds the next lease ends (None: none runs)."""
+
+    rescued: list[Rescued]
+    soonest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RescueRuns:
+    """Finalise what other workers lost. A row that the database refuses stops no other.
+
+    A rescue that waited longer than `patience_seconds` for the database is void: after an outage others renew first.
+    """
+
+    lease_seconds: float
+    patience_seconds: float
+
+    def run(self, database: Database, now: datetime | None) -> RescueAnswer:
+        try:
+            with database.transaction() as cursor:
+                rescued = rescue(cursor, self.lease_seconds, now=now)
+        except psycopg.Error as error:
+            if not is_bad_row(error):
+                raise
+            rescued = self._one_by_one(database, now)
+        with database.statement() as cursor:
+            return RescueAnswer(rescued, soonest_lease_seconds(cursor, now))
+
+    def _one_by_one(self, database: Database, now: datetime | None) -> list[Rescued]:
+        with database.transaction() as cursor:
+            found = lost(cursor, self.lease_seconds, now=now)
+        answer = FinalizeAnswer({}, {})
+        store_ends(database, tuple(one.end for one in found), now, answer)
+        keys = answer.stored.keys() - answer.refused.keys()
+        return [replace(one, becomes=answer.stored[one.claim.key]) for one in found if one.claim.key in keys]

@@ -23,9 +23,8 @@ from reproq.store.requests import (
     Register,
     RenewAnswer,
     RenewLeases,
-    RescueAnswer,
-    RescueRuns,
 )
+from reproq.store.rescues import RescueAnswer, RescueRuns
 from reproq.store.retention import PruneAnswer, PruneRuns
 from reproq.telemetry.events import Telemetry
 from reproq.worker.control import Control

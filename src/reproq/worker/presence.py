@@ -6,8 +6,8 @@ from typing import Final
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
-from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request, RescueAnswer, RescueRuns
-from reproq.store.rescues import RESCUE_LIMIT
+from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request
+from reproq.store.rescues import RESCUE_LIMIT, RescueAnswer, RescueRuns
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.duty import Duty
