@@ -19,7 +19,7 @@ from django.tasks.signals import task_enqueued
 
 from reproq.store import results as stored_results
 from reproq.store import runs
-from reproq.store.runs import NewRun
+from reproq.store.runs import NewRun, Terms
 from reproq_django import results
 from reproq_django.arguments import spec_of
 from reproq_django.bulk import Bulk
@@ -30,7 +30,7 @@ from reproq_django.resolve import find_task
 from reproq_django.results import Planned
 from reproq_django.settled import Settled, settle
 from reproq_django.task_class import altered
-from reproq_django.task_options import effective, stated
+from reproq_django.task_options import TaskOptions, effective, stated
 from reproq_django.validation import TaskRules
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
@@ -75,7 +75,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
             within = HORIZON_SECONDS if commits_alone(database) else None
             answer = runs.enqueue(cursor, run, wake_within_seconds=within)
         if not answer.has_asked and worth_waking_for(answer):
-            wake_after_commit(database, (run.queue_name,))
+            wake_after_commit(database, (run.terms.queue_name,))
         result = results.of_enqueued(prepared, run, answer, args)
         task_enqueued.send(type(self), task_result=result)
         return result
@@ -107,32 +107,35 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         applied = effective(task, self.settled.defaults)
         said = stated(applied, task.func, self.settled.defaults)
         stored = altered(task, backend=self.alias, priority=int(task.priority), run_after=None, **said)
-        return Prepared(task, task.module_path, applied, stored)
+        return Prepared(task, task.module_path, self._terms(stored, task.run_after, applied), stored)
 
-    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> list[Planned]:
-        planned = []
-        for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
-            prepared = self._prepared.of(task)
-            planned.append(Planned(prepared, self._new_run(prepared, args, kwargs, nonce), args))
-            self.validate_call(task, args, kwargs)
-        return planned
-
-    def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:
-        task, applied = prepared.task, prepared.applied
-        delay = task.run_after if isinstance(task.run_after, timedelta) else None
-        return NewRun(
-            spec=spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes),
-            nonce=nonce,
+    def _terms(self, stored: Task, run_after: Any, applied: TaskOptions) -> Terms:
+        delay = run_after if isinstance(run_after, timedelta) else None
+        return Terms(
             backend=self.alias,
-            queue_name=task.queue_name,
-            priority=prepared.as_stored.priority,
-            run_after=None if delay is not None else task.run_after,
+            queue_name=stored.queue_name,
+            priority=stored.priority,
+            run_after=None if delay is not None else run_after,
             delay_seconds=None if delay is None else delay.total_seconds(),
             max_attempts=applied.max_attempts,
             backoff_seconds=applied.backoff,
             timeout_seconds=applied.timeout,
             expires_in_seconds=applied.expires_in,
         )
+
+    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> list[Planned]:
+        planned = []
+        known: dict[int, Prepared] = {}  # `calls` keep the Tasks, and so their ids, alive
+        for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
+            if (prepared := known.get(id(task))) is None:
+                prepared = known[id(task)] = self._prepared.of(task)
+            planned.append(Planned(prepared, self._new_run(prepared, args, kwargs, nonce), args))
+            self.validate_call(task, args, kwargs)
+        return planned
+
+    def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:
+        spec = spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes)
+        return NewRun(spec, nonce, prepared.terms)
 
     def get_result(self, result_id: str) -> TaskResult:
         """The result of a run of this backend, in one query.

@@ -42,4 +42,4 @@ class Bulk:
         self.enqueued += results.of_many(batch, answers)
         for one, answer in zip(batch, answers, strict=True):
             if worth_waking_for(answer):
-                self.queue_names.add(one.run.queue_name)
+                self.queue_names.add(one.run.terms.queue_name)
