@@ -15,7 +15,6 @@ from django.core.checks import CheckMessage
 from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import TaskResultDoesNotExist
-from django.tasks.signals import task_enqueued
 
 from reproq.store import results as stored_results
 from reproq.store import runs
@@ -29,6 +28,7 @@ from reproq_django.prepared import Prepared, PreparedTasks
 from reproq_django.resolve import find_task
 from reproq_django.results import Planned
 from reproq_django.settled import Settled, settle
+from reproq_django.signals import send_enqueued
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, effective, stated
 from reproq_django.validation import TaskRules
@@ -77,7 +77,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         if not answer.has_asked and worth_waking_for(answer):
             wake_after_commit(database, (run.terms.queue_name,))
         result = results.of_enqueued(prepared, run, answer, args)
-        task_enqueued.send(type(self), task_result=result)
+        send_enqueued(type(self), (result,))
         return result
 
     def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
@@ -94,8 +94,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         bulk.insert(planned if len(starts) > 1 else list(planned))  # of one batch, a refusal sends nothing
         if bulk.queue_names:
             wake_after_commit(self.settled.database, bulk.queue_names)
-        for result in bulk.enqueued:
-            task_enqueued.send(type(self), task_result=result)
+        send_enqueued(type(self), bulk.enqueued)
         return bulk.enqueued
 
     @cached_property
