@@ -21,8 +21,15 @@ SAFE_DIGITS: Final = 600  # below the lowest limit that sys.set_int_max_str_digi
 _INTEGER_BOUND: Final = 10**MAX_DIGITS
 _SURVEYED_VALUES: Final = 1 << 20  # more than these go to the walk: a list that holds itself twice has 2 ** depth
 _EXACT_TYPES: Final = frozenset({dict, list, str, int, float, bool, type(None)})
-_FLAT_TYPES: Final = frozenset({str, int, bool, type(None)})
+_FLAT_WRITERS: Final[dict[type, Callable[[Any], str]]] = {
+    str: encode_basestring,
+    int: int.__repr__,
+    bool: {False: "false", True: "true"}.__getitem__,
+    type(None): lambda none: "null",
+}
+_FLAT_TYPES: Final = frozenset(_FLAT_WRITERS)
 MAX_FLAT: Final = 100  # members
+FEW: Final = 10  # so few are written sooner than json has made an encoder, which it does for each document
 _LONG_INTEGER: Final = re.compile(rf"[\[:,]-?[0-9]{{{MAX_DIGITS + 1}}}")
 
 # Stored raw, not in \u escapes: half the bytes, legible in psql; the first migration checks that the database is UTF-8.
@@ -68,7 +75,9 @@ def admit_flat(task_path: Any, args: Any, kwargs: Any) -> tuple[str, str, str] |
             if not ordered or not _FLAT_TYPES.issuperset(map(type, kwargs.values())):
                 return None
             kwargs_json = _stored(kwargs)
-        args_json = _stored(args)
+        args_json = (
+            _stored(args) if len(args) > FEW else f"[{','.join([_FLAT_WRITERS[type(arg)](arg) for arg in args])}]"
+        )
         form = f'{{"args":{args_json},"kwargs":{kwargs_json},"task_path":{encode_basestring(task_path)},"v":1}}'
         if not form.isascii():
             form.encode()  # raises for a lone surrogate
