@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
+from django.db import connections
 from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import TaskResultDoesNotExist
@@ -23,7 +24,7 @@ from reproq_django import results
 from reproq_django.arguments import spec_of
 from reproq_django.bulk import Bulk
 from reproq_django.checks import check_backend
-from reproq_django.cursors import commits_alone, opened
+from reproq_django.cursors import Opened, commits_alone
 from reproq_django.prepared import Prepared, PreparedTasks
 from reproq_django.resolve import find_task
 from reproq_django.results import Planned
@@ -70,12 +71,12 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         prepared = self._prepared.of(task)
         run = self._new_run(prepared, args, kwargs, *nonces(1))
         self.validate_call(task, args, kwargs)
-        database = self.settled.database
-        with opened(database) as cursor:
-            within = HORIZON_SECONDS if commits_alone(database) else None
+        connection = connections[self.settled.database]
+        with Opened(connection) as cursor:
+            within = HORIZON_SECONDS if commits_alone(connection) else None
             answer = runs.enqueue(cursor, run, wake_within_seconds=within)
         if not answer.has_asked and worth_waking_for(answer):
-            wake_after_commit(database, (run.terms.queue_name,))
+            wake_after_commit(self.settled.database, (run.terms.queue_name,))
         result = results.of_enqueued(prepared, run, answer, args)
         send_enqueued(type(self), (result,))
         return result
@@ -145,7 +146,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         key = stored_results.parse_result_id(result_id)
         row = None
         if key is not None:
-            with opened(self.settled.database) as cursor:
+            with Opened(connections[self.settled.database]) as cursor:
                 row = stored_results.get_run(cursor, *key, self.alias)
         if row is None:
             raise TaskResultDoesNotExist(result_id)

@@ -5,13 +5,13 @@ It knows how batches travel, not what is in them.
 
 from collections.abc import Iterable, Sequence
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.tasks import TaskResult
 
 from reproq.store import runs
 from reproq.store.runs import Enqueued
 from reproq_django import results
-from reproq_django.cursors import opened, pipeline
+from reproq_django.cursors import Opened, pipeline
 from reproq_django.results import Planned
 from reproq_django.wake import worth_waking_for
 
@@ -28,7 +28,8 @@ class Bulk:
         """Insert all batches or none. Each is made ready while the database is at the one before, and the results of
         that one are made while it is at this one."""
         under_way: Sequence[Planned] = ()
-        with transaction.atomic(using=self._database), pipeline(self._database), opened(self._database) as cursor:
+        connection = connections[self._database]
+        with transaction.atomic(using=self._database), pipeline(connection), Opened(connection) as cursor:
             for batch in planned:
                 # psycopg reads the answers to all that is sent: asked for later, they would wait for this batch too.
                 answers = runs.answers_to_many(cursor) if under_way else []
