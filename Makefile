@@ -36,7 +36,7 @@ bench:
 test:
 	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && \
 	{ [ -w . ] || export HYPOTHESIS_STORAGE_DIRECTORY="$${TMPDIR:-/tmp}/reproq-hypothesis-$$(id -u)"; } && \
-	REPROQ_TEST_POSTGRES='$(or $(POSTGRES),$(REPROQ_TEST_POSTGRES),18)' exec "$$venv/bin/python" -m pytest -n auto $(ARGS)
+	REPROQ_TEST_POSTGRES='$(or $(POSTGRES),$(REPROQ_TEST_POSTGRES),18)' exec "$$venv/bin/python" -m pytest -n auto --dist worksteal $(ARGS)
 
 lint:
 	@venv=$$(scripts/venv) && "$$venv/bin/ruff" check $(ARGS) . && "$$venv/bin/ruff" format --check .

@@ -124,11 +124,8 @@ class Presence:
         self._rescues.next_s = now + wait_seconds + SPREAD_SECONDS * self._draw_fraction()
 
     def _tell_started(self, installation: str) -> None:
-        self._telemetry.emit(
-            f"{self._row.role}.started",
-            worker=self._row.worker_id,
-            queues=",".join(self._row.queues),
-            executor=self._row.executor,
-            concurrency=self._row.concurrency,
-            installation=installation,
-        )
+        row = self._row
+        does: dict[str, str | int | float] = {"beat_interval_s": self._config.beat_interval}
+        if row.role == "worker":
+            does = {"queues": ",".join(row.queues), "executor": row.executor, "concurrency": row.concurrency}
+        self._telemetry.emit(f"{row.role}.started", worker=row.worker_id, **does, installation=installation)
