@@ -27,6 +27,7 @@ RUNS = (
     ),
     NewRun(spec=make_spec("a.c", [3], {}), nonce=8, terms=Terms(delay_seconds=90.0, expires_in_seconds=0.5)),
     NewRun(spec=make_spec("a.c", [3], {}), nonce=9, terms=Terms(expires_in_seconds=60.0)),
+    NewRun(spec=make_spec("a.c", [3], {}), nonce=11, terms=Terms(on_lost_contact="stop")),
     NewRun(
         spec=make_spec("a.c", [], {}),
         nonce=10,

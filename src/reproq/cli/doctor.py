@@ -21,6 +21,7 @@ from reproq.store.db import Database, address, opened
 from reproq.store.insight import list_workers
 from reproq.store.periodic import ScheduleHealth, health
 from reproq.store.pgcron import JobLine
+from reproq.store.poolers import is_pooled, mismatch
 from reproq.store.server import ServerFacts, listen_works, server_facts
 from reproq.store.workers import installation
 
@@ -86,6 +87,8 @@ def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
                 facts = server_facts(cursor)
             yield Finding("database", True, f"{where}, PostgreSQL {facts.version}")
             yield from judge(facts, config)
+            if fault := mismatch(config.pooler, is_pooled(database.connected()), where):
+                yield Finding("pooler", False, *fault.split("; ", 1))
             yield listening(database)
             yield (tables := migrated(database, project.migrate or MIGRATE))
             if tables.ok:

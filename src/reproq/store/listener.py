@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol
 
 import psycopg
 
-from reproq.errors import ReproqError
+from reproq.errors import AddressRefused, ReproqError
 from reproq.store.db import Database, address, is_outage
 from reproq.store.server import listen_works
+from reproq.store.unreachable import reason
 from reproq.store.wakeup import Wakeup, take_all
 
 CHANNEL: Final = "reproq_wake"
@@ -111,17 +112,23 @@ class Listener:
             except (psycopg.Error, OSError, ReproqError) as error:
                 self.hears = 0
                 self._database.close()
-                if isinstance(error, ReproqError) or not (is_outage(error) or isinstance(error, OSError)):
+                if not self._may_pass(error):
                     place = address(self._database.dsn)
-                    self._tell(f"LISTEN does not work at {place}, the worker polls: {_line(error)}")
+                    self._tell(f"LISTEN does not work at {place}, the worker polls: {reason(error)}")
                     return
                 if not self._told_lost:
                     self._told_lost = True
-                    self._tell(f"LISTEN lost, the worker polls until it is back: {_line(error)}")
+                    self._tell(f"LISTEN lost, the worker polls until it is back: {reason(error)}")
                 self._stopping.wait(wait_seconds)
                 wait_seconds = min(wait_seconds * 2, LAST_RETRY_SECONDS)
         self.hears = 0
         self._database.close()
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether LISTEN may work again. A server that refuses us after we have listened may be one of a fail-over."""
+        if isinstance(error, AddressRefused):
+            return self._times > 0
+        return isinstance(error, OSError) or is_outage(error)
 
     def _connected(self) -> psycopg.Connection[Any]:
         """A connection on which NOTIFY is known to arrive. Raises ListenUnavailable."""
@@ -159,7 +166,3 @@ class Listener:
     def _tell(self, text: str) -> None:
         self._notices.put(text)
         self._wakeup.wake()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

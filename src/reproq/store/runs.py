@@ -14,6 +14,9 @@ from reproq.store.arrays import numbers, texts
 from reproq.store.statements import Cursor, execute, fetch_all, fetch_one
 
 MAX_RUN_ID: Final = (1 << 63) - 1
+STOP: Final = "stop"
+CONTINUE: Final = "continue"
+"""What a child does while its worker has lost the database: `on_lost_contact` of its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,7 @@ class Terms:
     backoff_seconds: tuple[float, ...] | None = None
     timeout_seconds: float | None = None
     expires_in_seconds: float | None = None
+    on_lost_contact: str = CONTINUE
 
 
 class NewRun(NamedTuple):
@@ -82,6 +86,7 @@ def enqueue(
             "backoff_seconds": None if terms.backoff_seconds is None else list(terms.backoff_seconds),
             "timeout_seconds": terms.timeout_seconds,
             "expires_in_seconds": terms.expires_in_seconds,
+            "on_lost_contact": terms.on_lost_contact,
             "wake_within_seconds": wake_within_seconds,
             "now": now,
         },
@@ -120,6 +125,7 @@ def send_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None = No
         "max_attempts": numbers(one.max_attempts for one in terms),
         "backoffs_seconds": texts(backoffs),
         "timeouts_seconds": numbers(one.timeout_seconds for one in terms),
+        "on_lost_contacts": texts(one.on_lost_contact for one in terms),
         "now": now,
     }
     execute(cursor, "enqueue_many", params)

@@ -16,6 +16,7 @@ LEVELS: Final = {
     "run.rescued": logging.WARNING,
     "run.outcome_discarded": logging.WARNING,
     "run.lease_lost": logging.WARNING,
+    "run.out_of_contact": logging.WARNING,
     "run.return_refused": logging.ERROR,
     "worker.id_taken": logging.WARNING,
     "prune.refused": logging.WARNING,

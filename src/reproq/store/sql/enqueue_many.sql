@@ -2,7 +2,8 @@
 WITH enqueued AS (
     INSERT INTO task_runs (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority,
-        run_after, expires_at, enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds
+        run_after, expires_at, enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds,
+        on_lost_contact
     )
     SELECT
         run.nonce, term.backend, run.task_path, run.args, run.kwargs, run.spec_hash, term.queue_name, term.priority,
@@ -10,7 +11,7 @@ WITH enqueued AS (
         greatest(due.run_after, clock.moment) + term.expires_in_seconds * interval '1 second',
         clock.moment, coalesce(due.run_after, clock.moment),
         CASE WHEN due.run_after > clock.moment THEN 'SCHEDULED' ELSE 'READY' END,
-        term.max_attempts, term.backoff_seconds::float8[], term.timeout_seconds
+        term.max_attempts, term.backoff_seconds::float8[], term.timeout_seconds, term.on_lost_contact
     FROM
         (SELECT coalesce(%(now)s::timestamptz, now()) AS moment) AS clock,
         unnest(
@@ -20,10 +21,10 @@ WITH enqueued AS (
         JOIN unnest(
             %(backends)s::text[], %(queue_names)s::text[], %(priorities)s::smallint[], %(run_afters)s::timestamptz[],
             %(delays_seconds)s::float8[], %(expires_in_seconds)s::float8[], %(max_attempts)s::int[],
-            %(backoffs_seconds)s::text[], %(timeouts_seconds)s::float8[]
+            %(backoffs_seconds)s::text[], %(timeouts_seconds)s::float8[], %(on_lost_contacts)s::text[]
         ) WITH ORDINALITY AS term (
             backend, queue_name, priority, run_after, delay_seconds, expires_in_seconds, max_attempts, backoff_seconds,
-            timeout_seconds, place
+            timeout_seconds, on_lost_contact, place
         ) ON term.place = run.terms,
         LATERAL (
             SELECT coalesce(term.run_after, clock.moment + term.delay_seconds * interval '1 second') AS run_after
