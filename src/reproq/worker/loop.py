@@ -121,8 +121,11 @@ class Worker:
         self._wait(max_wait_seconds)
         self._executor.tick()
         self._take_ended()
-        for answer in self._store.take_answers():
-            self._hearing.hear(answer, self._monotonic())
+        if answers := self._store.take_answers():
+            for answer in answers:
+                self._hearing.hear(answer, self._monotonic())
+            self._executor.tick()  # what was claimed begins now, not after another wait
+            self._take_ended()
         for queue_name in self._wakeups.heard():
             self._intake.wake(queue_name, self._monotonic())
         tell_notices(self._telemetry, self._executor, self._store, self._wakeups)
