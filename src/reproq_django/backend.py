@@ -12,25 +12,26 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
+from django.db import connections
 from django.tasks import Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import TaskResultDoesNotExist
-from django.tasks.signals import task_enqueued
 
 from reproq.store import results as stored_results
 from reproq.store import runs
-from reproq.store.runs import CONTINUE, NewRun
+from reproq.store.runs import CONTINUE, NewRun, Terms
 from reproq_django import results
 from reproq_django.arguments import spec_of
 from reproq_django.bulk import Bulk
 from reproq_django.checks import check_backend
-from reproq_django.cursors import commits_alone, opened
+from reproq_django.cursors import Opened, commits_alone
 from reproq_django.prepared import Prepared, PreparedTasks
 from reproq_django.resolve import find_task
 from reproq_django.results import Planned
 from reproq_django.settled import Settled, settle
+from reproq_django.signals import send_enqueued
 from reproq_django.task_class import altered
-from reproq_django.task_options import effective, stated
+from reproq_django.task_options import TaskOptions, effective, stated
 from reproq_django.validation import TaskRules
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
@@ -70,14 +71,14 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         prepared = self._prepared.of(task)
         run = self._new_run(prepared, args, kwargs, *nonces(1))
         self.validate_call(task, args, kwargs)
-        database = self.settled.database
-        with opened(database) as cursor:
-            within = HORIZON_SECONDS if commits_alone(database) else None
+        connection = connections[self.settled.database]
+        with Opened(connection) as cursor:
+            within = HORIZON_SECONDS if commits_alone(connection) else None
             answer = runs.enqueue(cursor, run, wake_within_seconds=within)
         if not answer.has_asked and worth_waking_for(answer):
-            wake_after_commit(database, (run.queue_name,))
+            wake_after_commit(self.settled.database, (run.terms.queue_name,))
         result = results.of_enqueued(prepared, run, answer, args)
-        task_enqueued.send(type(self), task_result=result)
+        send_enqueued(type(self), (result,))
         return result
 
     def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
@@ -94,8 +95,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         bulk.insert(planned if len(starts) > 1 else list(planned))  # of one batch, a refusal sends nothing
         if bulk.queue_names:
             wake_after_commit(self.settled.database, bulk.queue_names)
-        for result in bulk.enqueued:
-            task_enqueued.send(type(self), task_result=result)
+        send_enqueued(type(self), bulk.enqueued)
         return bulk.enqueued
 
     @cached_property
@@ -107,26 +107,15 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         applied = effective(task, self.settled.defaults)
         said = stated(applied, task.func, self.settled.defaults)
         stored = altered(task, backend=self.alias, priority=int(task.priority), run_after=None, **said)
-        return Prepared(task, task.module_path, applied, stored)
+        return Prepared(task, task.module_path, self._terms(stored, task.run_after, applied), stored)
 
-    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> list[Planned]:
-        planned = []
-        for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
-            prepared = self._prepared.of(task)
-            planned.append(Planned(prepared, self._new_run(prepared, args, kwargs, nonce), args))
-            self.validate_call(task, args, kwargs)
-        return planned
-
-    def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:
-        task, applied = prepared.task, prepared.applied
-        delay = task.run_after if isinstance(task.run_after, timedelta) else None
-        return NewRun(
-            spec=spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes),
-            nonce=nonce,
+    def _terms(self, stored: Task, run_after: Any, applied: TaskOptions) -> Terms:
+        delay = run_after if isinstance(run_after, timedelta) else None
+        return Terms(
             backend=self.alias,
-            queue_name=task.queue_name,
-            priority=prepared.as_stored.priority,
-            run_after=None if delay is not None else task.run_after,
+            queue_name=stored.queue_name,
+            priority=stored.priority,
+            run_after=None if delay is not None else run_after,
             delay_seconds=None if delay is None else delay.total_seconds(),
             max_attempts=applied.max_attempts,
             backoff_seconds=applied.backoff,
@@ -134,6 +123,20 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
             expires_in_seconds=applied.expires_in,
             on_lost_contact=applied.on_lost_contact or CONTINUE,
         )
+
+    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> list[Planned]:
+        planned = []
+        known: dict[int, Prepared] = {}  # `calls` keep the Tasks, and so their ids, alive
+        for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
+            if (prepared := known.get(id(task))) is None:
+                prepared = known[id(task)] = self._prepared.of(task)
+            planned.append(Planned(prepared, self._new_run(prepared, args, kwargs, nonce), args))
+            self.validate_call(task, args, kwargs)
+        return planned
+
+    def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:
+        spec = spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes)
+        return NewRun(spec, nonce, prepared.terms)
 
     def get_result(self, result_id: str) -> TaskResult:
         """The result of a run of this backend, in one query.
@@ -144,7 +147,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         key = stored_results.parse_result_id(result_id)
         row = None
         if key is not None:
-            with opened(self.settled.database) as cursor:
+            with Opened(connections[self.settled.database]) as cursor:
                 row = stored_results.get_run(cursor, *key, self.alias)
         if row is None:
             raise TaskResultDoesNotExist(result_id)

@@ -4,15 +4,14 @@ It knows how batches travel, not what is in them.
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.tasks import TaskResult
 
 from reproq.store import runs
+from reproq.store.runs import Enqueued
 from reproq_django import results
-from reproq_django.cursors import opened, pipeline
+from reproq_django.cursors import Opened, pipeline
 from reproq_django.results import Planned
 from reproq_django.wake import worth_waking_for
 
@@ -26,21 +25,22 @@ class Bulk:
         self._database = database
 
     def insert(self, planned: Iterable[Sequence[Planned]]) -> None:
-        """Insert all batches or none. Each is taken while the database is at the one before."""
-        under_way: tuple[Any, Sequence[Planned]] | None = None
-        with transaction.atomic(using=self._database), pipeline(self._database), ExitStack() as cursors:
+        """Insert all batches or none. Each is made ready while the database is at the one before, and the results of
+        that one are made while it is at this one."""
+        under_way: Sequence[Planned] = ()
+        connection = connections[self._database]
+        with transaction.atomic(using=self._database), pipeline(connection), Opened(connection) as cursor:
             for batch in planned:
-                cursor = cursors.enter_context(opened(self._database))
+                # psycopg reads the answers to all that is sent: asked for later, they would wait for this batch too.
+                answers = runs.answers_to_many(cursor) if under_way else []
                 runs.send_many(cursor, [one.run for one in batch])
-                if under_way is not None:
-                    self._take(*under_way)
-                under_way = cursor, batch
-            if under_way is not None:
-                self._take(*under_way)
+                self._take(under_way, answers)
+                under_way = batch
+            if under_way:
+                self._take(under_way, runs.answers_to_many(cursor))
 
-    def _take(self, cursor: Any, batch: Sequence[Planned]) -> None:
-        answers = runs.answers_to_many(cursor)
+    def _take(self, batch: Sequence[Planned], answers: Sequence[Enqueued]) -> None:
         self.enqueued += results.of_many(batch, answers)
         for one, answer in zip(batch, answers, strict=True):
             if worth_waking_for(answer):
-                self.queue_names.add(one.run.queue_name)
+                self.queue_names.add(one.run.terms.queue_name)

@@ -5,11 +5,9 @@ of a server before PostgreSQL 17. Nothing is prepared that the project's OPTIONS
 between.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
-from django.db import connections
 from django.db.utils import ProgrammingError
 from psycopg import ClientCursor, Cursor, Pipeline
 from psycopg.pq import TransactionStatus
@@ -20,23 +18,31 @@ from reproq_django.conf import migrate_command
 NOT_MIGRATED: Final = {"42P01", "42703", "42883"}  # no such table, column, function or procedure
 
 
-@contextmanager
-def opened(alias: str) -> Iterator[Any]:
-    """A cursor in the open transaction of this alias. Raises NotMigrated where our tables are missing."""
-    try:
-        with _beside_the_text(connections[alias]) as cursor:
-            yield cursor
-    except ProgrammingError as error:
-        if getattr(error.__cause__, "sqlstate", None) not in NOT_MIGRATED:
-            raise
-        raise NotMigrated(
-            f"the database alias {alias!r} lacks what this version of Reproq needs ({error}); "
-            f"run: {migrate_command(alias)}"
-        ) from error
+class Opened:
+    """A cursor in the open transaction of this connection. Raises NotMigrated where our tables are missing."""
+
+    __slots__ = ("_connection", "_cursor")
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Any:
+        self._cursor = _beside_the_text(self._connection)
+        return self._cursor
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self._cursor.__exit__(kind, error, trace)
+        if isinstance(error, ProgrammingError) and getattr(error.__cause__, "sqlstate", None) in NOT_MIGRATED:
+            alias = self._connection.alias
+            raise NotMigrated(
+                f"the database alias {alias!r} lacks what this version of Reproq needs ({error}); "
+                f"run: {migrate_command(alias)}"
+            ) from error
 
 
 def _beside_the_text(connection: Any) -> Any:
-    connection.ensure_connection()
+    if connection.connection is None:
+        connection.ensure_connection()
     session = connection.connection
     chosen = session.cursor_factory
     if not issubclass(chosen, ClientCursor):
@@ -48,16 +54,15 @@ def _beside_the_text(connection: Any) -> Any:
         session.cursor_factory = chosen
 
 
-def pipeline(alias: str) -> AbstractContextManager[Any]:
+def pipeline(connection: Any) -> AbstractContextManager[Any]:
     """Within it, statements are sent before the ones ahead of them are answered, where libpq knows how to."""
-    connection = connections[alias]
     connection.ensure_connection()
     return connection.connection.pipeline() if Pipeline.is_supported() else nullcontext()
 
 
-def commits_alone(alias: str) -> bool:
-    """Whether a statement of this alias is a transaction of its own: neither Django nor anyone else has opened one."""
-    connection = connections[alias]
-    if connection.in_atomic_block or not connection.get_autocommit():
+def commits_alone(connection: Any) -> bool:
+    """Whether a statement of this connection, which is open, is a transaction of its own: neither Django nor anyone
+    else has opened one."""
+    if connection.in_atomic_block or not connection.autocommit:
         return False
     return bool(connection.connection.pgconn.transaction_status == TransactionStatus.IDLE)

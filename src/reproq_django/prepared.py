@@ -9,7 +9,7 @@ from typing import Final
 
 from django.tasks import Task
 
-from reproq_django.task_options import TaskOptions
+from reproq.store.runs import Terms
 
 MAX_PREPARED: Final = 256
 """Tasks, most of them a module's own; those that `.using()` makes for one call push each other out."""
@@ -21,7 +21,7 @@ class Prepared:
 
     task: Task
     task_path: str
-    applied: TaskOptions
+    terms: Terms
     as_stored: Task
 
 

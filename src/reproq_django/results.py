@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
@@ -38,8 +37,7 @@ CANCELLED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """A run that is to be inserted, its Task, and the positional arguments as they were given."""
 
     prepared: Prepared
@@ -82,7 +80,7 @@ def _fresh(stored: Task, run: NewRun, answer: Enqueued, args: Any) -> TaskResult
     put(result, "last_attempted_at", None)
     put(result, "args", list(args) if is_flat(args) else json.loads(run.spec.args_json))
     put(result, "kwargs", {} if run.spec.kwargs_json == "{}" else json.loads(run.spec.kwargs_json))
-    put(result, "backend", run.backend)
+    put(result, "backend", run.terms.backend)
     put(result, "errors", [])
     put(result, "worker_ids", [])
     put(result, "_return_value", None)

@@ -147,6 +147,12 @@ def test_it_logs_what_django_logs(caplog):
     assert "enqueued" in line
 
 
+def test_where_nobody_listens_and_nothing_is_logged_no_signal_is_sent(monkeypatch):
+    monkeypatch.setattr(task_enqueued, "send", lambda **named: pytest.fail("a signal was sent"))
+    tasks.add.enqueue(1)
+    tasks.add.enqueue_many([(1,), (2,)])
+
+
 class Colour(enum.IntEnum):
     RED = 3
 

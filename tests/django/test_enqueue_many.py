@@ -54,6 +54,13 @@ def test_each_result_is_signalled_in_order():
     assert received == [(ReproqBackend, result) for result in results]
 
 
+def test_each_is_logged_as_django_logs_it(caplog):
+    caplog.set_level("DEBUG", logger="django.tasks")
+    results = tasks.add.enqueue_many([(1,), (2,)])
+    lines = [record.getMessage() for record in caplog.records if record.name == "django.tasks"]
+    assert [line.split()[1] for line in lines] == [f"id={result.id}" for result in results]
+
+
 def test_it_takes_one_insert_for_hundreds_of_runs(count_runs):
     with CaptureQueriesContext(connection) as queries:
         results = tasks.add.enqueue_many((number,) for number in range(1501))

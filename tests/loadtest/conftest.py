@@ -9,7 +9,7 @@ import pytest
 from reproq.loadtest.verify import Bounds, Offence, Report, verify
 from reproq.spec import make_spec
 from reproq.store.db import Database
-from reproq.store.runs import NewRun, enqueue
+from reproq.store.runs import NewRun, Terms, enqueue
 from tests.loops.conftest import Bench
 
 DAY_SECONDS = 86_400.0
@@ -46,6 +46,8 @@ def enqueued(pg: psycopg.Connection) -> Callable[..., int]:
 
     def enqueue_one(number: int = 1, **fields: Any) -> int:
         with pg.cursor() as cursor:
-            return enqueue(cursor, NewRun(spec=make_spec("x.y", [number], {}), nonce=number, **fields)).run_id
+            return enqueue(
+                cursor, NewRun(spec=make_spec("x.y", [number], {}), nonce=number, terms=Terms(**fields))
+            ).run_id
 
     return enqueue_one

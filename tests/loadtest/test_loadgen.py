@@ -42,7 +42,7 @@ def test_no_two_specs_are_the_same_in_one_load_or_in_two(size: int) -> None:
 def test_the_text_has_the_size_asked_for_and_later_runs_the_share_asked_for() -> None:
     runs = list(islice(made_up(shape(payload_size=33, later_percent=25.0)), 4000))
     assert {len(run.spec.args_json) - len('[7,,""]') - len(str(n)) for n, run in enumerate(runs)} == {33}
-    delays = [run.delay_seconds for run in runs if run.delay_seconds is not None]
+    delays = [delay for run in runs if (delay := run.terms.delay_seconds) is not None]
     assert 900 < len(delays) < 1100
     assert 1.0 <= min(delays) <= max(delays) <= LATEST_SECONDS
 

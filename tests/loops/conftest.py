@@ -18,7 +18,7 @@ from reproq.spec import make_spec
 from reproq.store.db import Database
 from reproq.store.listener import Deaf
 from reproq.store.requests import Request
-from reproq.store.runs import NewRun, enqueue
+from reproq.store.runs import NewRun, Terms, enqueue
 from reproq.store.thread import DirectStore
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Event, Telemetry
@@ -205,7 +205,9 @@ class Bench:
         with self.pg.cursor() as cursor:
             return [
                 enqueue(
-                    cursor, NewRun(spec=make_spec("x.y", [number], {}), nonce=number, **fields), self.clock.now()
+                    cursor,
+                    NewRun(spec=make_spec("x.y", [number], {}), nonce=number, terms=Terms(**fields)),
+                    self.clock.now(),
                 ).run_id
                 for number in numbers
             ]

@@ -6,19 +6,33 @@ import psycopg
 import pytest
 
 from reproq.spec import make_spec
-from reproq.store.runs import NewRun, enqueue, enqueue_many
+from reproq.store.runs import NewRun, Terms, enqueue, enqueue_many
 from tests.store.rows import NOW
 
 RUNS = (
     NewRun(spec=make_spec("a.b", [1, 1.0, "\u2028 \\ \" {,} NULL 'x' 🙂"], {"b": 1e16, "a": None}), nonce=-(2**63)),
-    NewRun(spec=make_spec("a.c", [], {}), nonce=5, backend="other", queue_name="mail,{}", priority=-100),
-    NewRun(spec=make_spec("a.c", [], {}), nonce=6, run_after=NOW + timedelta(hours=1), backoff_seconds=(0.5, 2.0)),
-    NewRun(spec=make_spec("a.c", [], {}), nonce=7, run_after=NOW - timedelta(hours=1), timeout_seconds=2.5),
-    NewRun(spec=make_spec("a.c", [2], {}), nonce=2**63 - 1, delay_seconds=90.0, max_attempts=9, backoff_seconds=()),
-    NewRun(spec=make_spec("a.c", [3], {}), nonce=8, delay_seconds=90.0, expires_in_seconds=0.5),
-    NewRun(spec=make_spec("a.c", [3], {}), nonce=9, expires_in_seconds=60.0),
-    NewRun(spec=make_spec("a.c", [3], {}), nonce=11, on_lost_contact="stop"),
-    NewRun(spec=make_spec("a.c", [], {}), nonce=10, run_after=NOW - timedelta(hours=1), expires_in_seconds=60.0),
+    NewRun(spec=make_spec("a.c", [], {}), nonce=5, terms=Terms(backend="other", queue_name="mail,{}", priority=-100)),
+    NewRun(
+        spec=make_spec("a.c", [], {}),
+        nonce=6,
+        terms=Terms(run_after=NOW + timedelta(hours=1), backoff_seconds=(0.5, 2.0)),
+    ),
+    NewRun(
+        spec=make_spec("a.c", [], {}), nonce=7, terms=Terms(run_after=NOW - timedelta(hours=1), timeout_seconds=2.5)
+    ),
+    NewRun(
+        spec=make_spec("a.c", [2], {}),
+        nonce=2**63 - 1,
+        terms=Terms(delay_seconds=90.0, max_attempts=9, backoff_seconds=()),
+    ),
+    NewRun(spec=make_spec("a.c", [3], {}), nonce=8, terms=Terms(delay_seconds=90.0, expires_in_seconds=0.5)),
+    NewRun(spec=make_spec("a.c", [3], {}), nonce=9, terms=Terms(expires_in_seconds=60.0)),
+    NewRun(spec=make_spec("a.c", [3], {}), nonce=11, terms=Terms(on_lost_contact="stop")),
+    NewRun(
+        spec=make_spec("a.c", [], {}),
+        nonce=10,
+        terms=Terms(run_after=NOW - timedelta(hours=1), expires_in_seconds=60.0),
+    ),
 )
 
 
@@ -57,7 +71,7 @@ def test_nothing_in_and_nothing_out(cursor: psycopg.Cursor) -> None:
 
 
 def test_one_bad_run_leaves_none_behind(pg: psycopg.Connection) -> None:
-    bad = NewRun(spec=make_spec("a.b", [], {}), nonce=1, priority=101)
+    bad = NewRun(spec=make_spec("a.b", [], {}), nonce=1, terms=Terms(priority=101))
     with pytest.raises(psycopg.errors.CheckViolation), pg.transaction(), pg.cursor() as cursor:
         enqueue_many(cursor, [*RUNS, bad])
     assert pg.execute("SELECT count(*) FROM task_runs").fetchone() == (0,)

@@ -165,7 +165,7 @@ def write(
         with database.transaction() as cursor:
             enqueue_many(cursor, batch)
         left -= len(batch)
-        written.update(run.queue_name for run in batch)
+        written.update(run.terms.queue_name for run in batch)
         advance(len(batch))
     return written
 

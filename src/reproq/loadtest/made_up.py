@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final
 
 from reproq.spec import make_spec
-from reproq.store.runs import NewRun
+from reproq.store.runs import NewRun, Terms
 
 LATEST_SECONDS: Final = 30.0
 """A run that is scheduled falls due within this time; a burst waits for it."""
@@ -39,9 +39,11 @@ def made_up(shape: Shape) -> Iterator[NewRun]:
         yield NewRun(
             spec=make_spec(shape.task_path, [shape.seed, number, text], {}),
             nonce=secrets.randbits(64) - (1 << 63),
-            backend=shape.backend,
-            queue_name=places.choice(shape.queues),
-            priority=places.choice(shape.priorities),
-            delay_seconds=places.uniform(1.0, LATEST_SECONDS) if is_later else None,
-            max_attempts=shape.max_attempts,
+            terms=Terms(
+                backend=shape.backend,
+                queue_name=places.choice(shape.queues),
+                priority=places.choice(shape.priorities),
+                delay_seconds=places.uniform(1.0, LATEST_SECONDS) if is_later else None,
+                max_attempts=shape.max_attempts,
+            ),
         )

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from reproq.errors import RunNotFound
 from reproq.spec import Spec
@@ -20,12 +20,10 @@ CONTINUE: Final = "continue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
-    """What `enqueue` writes. At most one of `run_after` and `delay_seconds` is set. A run that no worker has started
-    `expires_in_seconds` after it was due, or after its enqueue if that came later, never starts."""
+class Terms:
+    """What a producer says of runs beside their specs. At most one of `run_after` and `delay_seconds` is set. A run
+    that no worker has started `expires_in_seconds` after it was due, or enqueued if that came later, never starts."""
 
-    spec: Spec
-    nonce: int
     backend: str = "default"
     queue_name: str = "default"
     priority: int = 0
@@ -38,8 +36,15 @@ class NewRun:
     on_lost_contact: str = CONTINUE
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class NewRun(NamedTuple):
+    """What `enqueue` writes. Runs of one task share their terms, which travel once a batch."""
+
+    spec: Spec
+    nonce: int
+    terms: Terms = Terms()
+
+
+class Enqueued(NamedTuple):
     """What the database answered: its id, its clock, when the run falls due if the caller set that, and whether it has
     asked, after its commit, who waits for the run."""
 
@@ -62,25 +67,26 @@ def enqueue(
     With `wake_within_seconds` there must be none: the database commits the run, then wakes the workers that wait for
     its queue, if it falls due within that time. Where that fails, the answer says that nobody was asked.
     """
+    spec, terms = run.spec, run.terms
     row = fetch_one(
         cursor,
         "enqueue",
         {
             "nonce": run.nonce,
-            "backend": run.backend,
-            "task_path": run.spec.task_path,
-            "args": run.spec.args_json,
-            "kwargs": run.spec.kwargs_json,
-            "spec_hash": run.spec.spec_hash,
-            "queue_name": run.queue_name,
-            "priority": run.priority,
-            "run_after": run.run_after,
-            "delay_seconds": run.delay_seconds,
-            "max_attempts": run.max_attempts,
-            "backoff_seconds": None if run.backoff_seconds is None else list(run.backoff_seconds),
-            "timeout_seconds": run.timeout_seconds,
-            "expires_in_seconds": run.expires_in_seconds,
-            "on_lost_contact": run.on_lost_contact,
+            "backend": terms.backend,
+            "task_path": spec.task_path,
+            "args": spec.args_json,
+            "kwargs": spec.kwargs_json,
+            "spec_hash": spec.spec_hash,
+            "queue_name": terms.queue_name,
+            "priority": terms.priority,
+            "run_after": terms.run_after,
+            "delay_seconds": terms.delay_seconds,
+            "max_attempts": terms.max_attempts,
+            "backoff_seconds": None if terms.backoff_seconds is None else list(terms.backoff_seconds),
+            "timeout_seconds": terms.timeout_seconds,
+            "expires_in_seconds": terms.expires_in_seconds,
+            "on_lost_contact": terms.on_lost_contact,
             "wake_within_seconds": wake_within_seconds,
             "now": now,
         },
@@ -100,32 +106,37 @@ def enqueue_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None =
 
 def send_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None = None) -> None:
     """The first half of `enqueue_many`. In a pipeline it does not wait for the database."""
-    backoffs = (None if run.backoff_seconds is None else numbers(run.backoff_seconds) for run in batch)
+    terms = list({id(run.terms): run.terms for run in batch}.values())  # by identity: to compare them costs more
+    places = {id(one): place for place, one in enumerate(terms, start=1)}
+    backoffs = (None if one.backoff_seconds is None else numbers(one.backoff_seconds) for one in terms)
     params = {
         "nonces": numbers(run.nonce for run in batch),
-        "backends": texts(run.backend for run in batch),
         "task_paths": texts(run.spec.task_path for run in batch),
         "args": texts(run.spec.args_json for run in batch),
         "kwargs": texts(run.spec.kwargs_json for run in batch),
         "spec_hashes": texts(run.spec.spec_hash for run in batch),
-        "queue_names": texts(run.queue_name for run in batch),
-        "priorities": numbers(run.priority for run in batch),
-        "run_afters": texts(None if run.run_after is None else run.run_after.isoformat() for run in batch),
-        "delays_seconds": numbers(run.delay_seconds for run in batch),
-        "expires_in_seconds": numbers(run.expires_in_seconds for run in batch),
-        "max_attempts": numbers(run.max_attempts for run in batch),
+        "terms": numbers(places[id(run.terms)] for run in batch),
+        "backends": texts(one.backend for one in terms),
+        "queue_names": texts(one.queue_name for one in terms),
+        "priorities": numbers(one.priority for one in terms),
+        "run_afters": texts(None if one.run_after is None else one.run_after.isoformat() for one in terms),
+        "delays_seconds": numbers(one.delay_seconds for one in terms),
+        "expires_in_seconds": numbers(one.expires_in_seconds for one in terms),
+        "max_attempts": numbers(one.max_attempts for one in terms),
         "backoffs_seconds": texts(backoffs),
-        "timeouts_seconds": numbers(run.timeout_seconds for run in batch),
-        "on_lost_contacts": texts(run.on_lost_contact for run in batch),
+        "timeouts_seconds": numbers(one.timeout_seconds for one in terms),
+        "on_lost_contacts": texts(one.on_lost_contact for one in terms),
         "now": now,
     }
     execute(cursor, "enqueue_many", params)
 
 
 def answers_to_many(cursor: Cursor) -> list[Enqueued]:
-    """The second half: the answers to what this cursor sent."""
-    rows = sorted(cursor.fetchall())  # RETURNING promises no order; the ids have been drawn in ours
-    return [Enqueued(*row) for row in rows]
+    """The second half: the answers to what this cursor sent, in the order of the runs."""
+    ids, enqueued_at, run_afters = cursor.fetchone()
+    if run_afters is None:
+        return [Enqueued(run_id, enqueued_at, None) for run_id in ids or ()]
+    return [Enqueued(run_id, enqueued_at, run_after) for run_id, run_after in zip(ids, run_afters, strict=True)]
 
 
 def wake(cursor: Cursor, queue_names: Iterable[str], now: datetime | None = None) -> None:

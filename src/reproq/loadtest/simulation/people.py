@@ -28,12 +28,14 @@ class People:
         run = runs.NewRun(
             spec=make_spec("simulated.task", [self._enqueued], {}),
             nonce=self._enqueued,
-            backend="simulation",
-            queue_name=event.queue_name,
-            priority=event.priority,
-            delay_seconds=event.delay_seconds,
-            max_attempts=event.max_attempts,
-            backoff_seconds=(2.0, 6.0),
+            terms=runs.Terms(
+                backend="simulation",
+                queue_name=event.queue_name,
+                priority=event.priority,
+                delay_seconds=event.delay_seconds,
+                max_attempts=event.max_attempts,
+                backoff_seconds=(2.0, 6.0),
+            ),
         )
         self._do(lambda cursor: runs.enqueue(cursor, run, self._clock.now()))
 
