@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from itertools import pairwise
 
 from tests.acceptance.chaos.evidence import Evidence, Run
-from tests.acceptance.chaos.ledger import Mark
+from tests.acceptance.chaos.ledger import TICK, Mark
 
 CLOCK_SECONDS = 0.002
 """What a moment may lose on its way: the database counts microseconds, Python's clock is read a moment before."""
@@ -40,12 +40,13 @@ def judge(evidence: Evidence) -> Verdicts:
     by_label: dict[str, list[Run]] = defaultdict(list)
     executions: dict[int, list[Mark]] = defaultdict(list)
     for run in evidence.runs:
-        by_label[run.label].append(run)
+        if run.label != TICK:
+            by_label[run.label].append(run)
     for mark in evidence.marks:
         executions[mark.run_id].append(mark)
     return Verdicts(
         lost=[*_lost(evidence, by_label)],
-        twice=[*_twice(evidence, by_label)],
+        twice=[*_twice(evidence, by_label), *_doubled_ticks(evidence)],
         miscounted=[fault for run in evidence.runs for fault in _miscounted(run, executions[run.id], evidence.crashes)],
         never_committed=[
             f"{label} was rolled back, and is there" for label in evidence.ledger.undone & by_label.keys()
@@ -78,6 +79,16 @@ def _twice(evidence: Evidence, by_label: dict[str, list[Run]]) -> Iterator[str]:
     for label, runs in by_label.items():
         if len(runs) > 1:
             yield f"{label} was enqueued once, and is there {len(runs)} times"
+
+
+def _doubled_ticks(evidence: Evidence) -> Iterator[str]:
+    for moment, times in Counter(moment for moment, _ in evidence.ticks).items():
+        if times > 1:
+            yield f"the tick of {moment} was enqueued {times} times"
+    runs = Counter(run_id for _, run_id in evidence.ticks)
+    for run in evidence.runs:
+        if run.label == TICK and runs[run.id] != 1:
+            yield f"run {run.id} is of a schedule, and belongs to {runs[run.id]} ticks"
 
 
 def _miscounted(run: Run, marks: list[Mark], crashes: int) -> Iterator[str]:
@@ -133,8 +144,9 @@ def _wrong_end(run: Run) -> Iterator[str]:
 
 
 def _overlap(marks: list[Mark]) -> bool:
-    """Whether two executions of one run that both ended were under way at one time."""
-    began = {(mark.pid, mark.attempt): mark.at for mark in marks if mark.word == "began"}
-    ended = {(mark.pid, mark.attempt): mark.at for mark in marks if mark.word == "ended"}
-    spans = sorted((began[key], ended[key]) for key in began.keys() & ended.keys())
+    """Whether two executions of one run were under way at one time, as far as their marks tell."""
+    moments: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for mark in marks:
+        moments[mark.pid, mark.attempt].append(mark.at)
+    spans = sorted((min(times), max(times)) for times in moments.values())
     return any(later[0] < earlier[1] for earlier, later in pairwise(spans))

@@ -13,6 +13,7 @@ RUNS = (
     " worker_ids, errors, return_value, finished_at IS NOT NULL FROM task_runs ORDER BY id"
 )
 ENDS = "SELECT run_id, status, attempts, extract(epoch FROM claimed_at)::float8 FROM chaos_ends ORDER BY at"
+TICKS = "SELECT due_at::text, run_id FROM reproq_ticks WHERE run_id IS NOT NULL ORDER BY due_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,14 @@ class Evidence:
     ledger: Ledger
     marks: list[Mark] = field(default_factory=list)
     crashes: int = 0
+    ticks: list[tuple[str, int]] = field(default_factory=list)
+    """The moments at which a schedule has enqueued, each with the run."""
 
 
 def gather(dsn: str, folder: Path, crashes: int) -> Evidence:
     """All evidence of a round that is over."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         runs = [Run(*row) for row in connection.execute(RUNS).fetchall()]
+        ticks = connection.execute(TICKS).fetchall()
         ends = [End(*row) for row in connection.execute(ENDS).fetchall()]
-    return Evidence(runs, ends, read_ledgers(folder), read_marks(folder), crashes)
+    return Evidence(runs, ends, read_ledgers(folder), read_marks(folder), crashes, ticks)

@@ -8,6 +8,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TICK = "tick"
+"""The label of the runs that a schedule enqueues: no producer knows of them."""
+
 
 def append(path: str | os.PathLike[str], line: str, *, durable: bool = False) -> None:
     """Add a line; `durable`: it is on the disk when this returns."""
@@ -50,7 +53,7 @@ def read_ledgers(folder: Path) -> Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One line of a task: it began, or it ended, in that process under that attempt."""
+    """One line of a task: it `began`, `runs`, or has `ended`, in that process under that attempt."""
 
     word: str
     label: str

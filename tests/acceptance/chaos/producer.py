@@ -106,8 +106,10 @@ class Producer:
             return tasks.overrun, [label]
         if drawn < 0.13:
             return tasks.stumble, [label]
-        if drawn < 0.18:
-            return tasks.work, [label, round(self._rng.uniform(0.5, 2.0), 2)]
+        if drawn < 0.165:
+            return tasks.work, [label, round(self._rng.uniform(0.5, 1.5), 2)]
+        if drawn < 0.17:
+            return tasks.work, [label, round(self._rng.uniform(4.0, 6.0), 2)]  # longer than the lease of a lost worker
         if drawn < 0.24:
             return tasks.work.using(run_after=timedelta(seconds=self._rng.uniform(0.2, 3.0))), [label, 0.0]
         if drawn < 0.25:

@@ -74,6 +74,7 @@ def play(seed: int, seconds: float, say: Say = lambda text: None, keep: Path | N
 
 
 def _play(world: World, outcome: Outcome, say: Say) -> Evidence:
+    world.start_schedule()
     world.open_workers()
     rate = RUNS_IN_FIVE_MINUTES / 300 / PRODUCERS
     for number in range(PRODUCERS):
@@ -118,6 +119,7 @@ def _settle(world: World, outcome: Outcome) -> None:
     """Everything is finished, and everybody goes."""
     began_s = time.monotonic()
     world.server.start()
+    world.stop_schedule()
     expected = [*_codes("a producer", world.stop_producers())]
 
     def finished() -> bool:

@@ -10,6 +10,8 @@ from django.tasks import TaskContext, task
 from reproq_django import options
 from tests.acceptance.chaos.ledger import append
 
+MARK_SECONDS = 0.1
+"""A task that takes longer says so often that it still runs: if it is killed, its last word tells until when it did."""
 PATIENT = {"max_attempts": 12, "backoff": [0.2]}
 
 
@@ -29,7 +31,9 @@ def work(context: TaskContext, label: str, seconds: float) -> dict[str, Any]:
     """Takes its time; what it returns names this very execution."""
     began = time.time()
     _mark("began", context, label, began)
-    time.sleep(seconds)
+    while (left := began + seconds - time.time()) > 0:
+        time.sleep(min(left, MARK_SECONDS))
+        _mark("runs", context, label, time.time())
     _mark("ended", context, label, time.time())
     return {"label": label, "began": began, "pid": os.getpid()}
 

@@ -100,6 +100,7 @@ PLANTED: dict[str, tuple[str, Callable[[Left], object]]] = {
         ),
     ),
     "a call is there twice": ("twice", lambda left: (left.enqueue("a"), left.attempt("a", 1))),
+    "two runs of one tick": ("twice", lambda left: (left.enqueue("tick"), left.attempt("tick", 1))),
     "an attempt too many": ("miscounted", lambda left: (left.pg.execute(UNRECORDED), left.pg.execute(ANOTHER_ATTEMPT))),
     "a failure without an error": (
         "miscounted",

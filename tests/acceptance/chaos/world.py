@@ -7,15 +7,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
 
 from reproq_django.embedded.server import Server
+from tests.acceptance.chaos.ledger import TICK
 from tests.acceptance.chaos.plan import LEASE_SECONDS, STEADY
 from tests.acceptance.chaos.record import RECORD
 from tests.acceptance.workers import ROOT, environment
@@ -31,6 +33,10 @@ KINDS = (
     ("--executor", "spawn", "--concurrency", "1", "--queues", "cold"),
 )
 """The workers, each with the way in which it executes."""
+SCHEDULE = (
+    "INSERT INTO periodic_tasks (name, cron_expr, task_path, args) VALUES"
+    f" ('each second', '* * * * * *', 'tests.acceptance.chaos.tasks.work', '[\"{TICK}\", 0.0]')"
+)
 END_SECONDS = 30.0
 MARKER = "CHAOS_ROUND"
 
@@ -49,9 +55,11 @@ class Worker:
 class World:
     """Everything that a round has started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`settings`: of the server, beside those that make it keep what it has acknowledged."""
         self.folder = folder
-        self.server = Server(folder / "server", binaries=binaries(), version=version(), settings=DURABLE)
+        given = DURABLE | settings
+        self.server = Server(folder / "server", binaries=binaries(), version=version(), settings=given)
         self.dsn = ""
         self.workers: list[Worker] = []
         self.doors: list[Proxy] = []
@@ -98,6 +106,16 @@ class World:
     def leave(self, process: "subprocess.Popen[bytes]") -> None:
         """A worker that was told to end, and is replaced."""
         self._leaving.append(process)
+
+    def start_schedule(self) -> None:
+        """A tick each second, fired by whichever worker comes first."""
+        with self.ask() as cursor:
+            cursor.execute(SCHEDULE)
+
+    def stop_schedule(self) -> None:
+        """No more ticks."""
+        with self.ask() as cursor:
+            cursor.execute("UPDATE periodic_tasks SET enabled = false")
 
     def stop_producers(self) -> list[int]:
         """Have them end their call and go; their exit codes."""
