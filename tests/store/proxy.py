@@ -77,6 +77,11 @@ class Proxy:
         """Break the next connection whose answer acknowledges this, in place of the answer."""
         self._wishes[said] += 1
 
+    @property
+    def wishes(self) -> int:
+        """How many answers are still to be lost."""
+        return self._wishes.total()
+
     def forget_wishes(self) -> None:
         """No answer is to be lost any more."""
         self._wishes.clear()

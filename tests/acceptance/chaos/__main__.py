@@ -1,6 +1,7 @@
 """Rounds of random faults against real workers on a PostgreSQL of their own."""
 
 import argparse
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,9 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Play the rounds one after the other; 1 when one of them has not passed."""
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # it ends a round as Ctrl-C does, with all that it started
     asked = arguments()
     seeds = range(asked.seed, asked.seed + asked.seeds)
     if asked.plan:

@@ -59,15 +59,14 @@ def judge(evidence: Evidence) -> Verdicts:
 
 def _lost(evidence: Evidence, by_label: dict[str, list[Run]]) -> Iterator[str]:
     for label, run_id in evidence.ledger.acknowledged.items():
-        if run_id not in [run.id for run in by_label[label]]:
+        if run_id not in [run.id for run in by_label.get(label, ())]:
             yield f"{label} was acknowledged as run {run_id}, and is not there"
     for run in evidence.runs:
         if not run.finished:
             yield f"run {run.id} ({run.label}) stayed {run.status}"
     known = evidence.ledger.acknowledged.keys() | evidence.ledger.doubted | evidence.ledger.undone
     for label in by_label.keys() - known:
-        if by_label[label]:
-            yield f"{label} is there, and no producer knows of it: its ledger is lost"
+        yield f"{label} is there, and no producer knows of it: its ledger is lost"
 
 
 def _twice(evidence: Evidence, by_label: dict[str, list[Run]]) -> Iterator[str]:

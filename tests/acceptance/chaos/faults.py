@@ -23,6 +23,7 @@ LOST_ANSWERS = {
     Blow.LOSE_FINALIZE: Said.FINALIZE,
     Blow.LOSE_ENQUEUE: Said.ENQUEUE,
 }
+WISHES_SECONDS = 5.0
 AGAIN_SECONDS = 0.4
 MOST_TRIES = 25
 """How often a fault is tried that finds nothing to hit: a worker that just starts, a server that is away."""
@@ -95,7 +96,8 @@ class Faults:
         return sum((proxy.lost for proxy in self._world.proxies()), Counter())
 
     def stop(self) -> None:
-        """No more of it: what was wished for and did not come is wished for no longer."""
+        """No more of it. Answers that are to be lost are waited for a little, and then wished for no longer."""
+        wait_until(WISHES_SECONDS, lambda: not any(proxy.wishes for proxy in self._world.proxies()))
         for proxy in self._world.proxies():
             proxy.delay_seconds = 0.0
             proxy.forget_wishes()

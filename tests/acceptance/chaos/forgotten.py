@@ -13,7 +13,7 @@ from tests.acceptance.chaos.world import World, wait_until
 from tests.plugins.databases import roomy_memory
 
 RUNS_A_STOP = 4
-STEP_SECONDS = 0.3
+STEP_SECONDS = 0.5
 """Each run of a stop takes so much longer than the one before: some end while the server is away, some after it."""
 PATIENCE_SECONDS = 60.0
 FORGETFUL = {"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}

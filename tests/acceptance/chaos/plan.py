@@ -51,7 +51,7 @@ QUIET_START: Final = 0.02
 """This share of a round passes before the first fault, so that there is something to hit."""
 
 _LASTS: Final[dict[Blow, tuple[float, float]]] = {
-    Blow.PAUSE_WORKER: (LEASE_SECONDS + 0.5, LEASE_SECONDS + 2.0),
+    Blow.PAUSE_WORKER: (LEASE_SECONDS + 1.0, LEASE_SECONDS + 4.0),
     Blow.SILENCE: (1.5, LEASE_SECONDS + 1.0),
     Blow.DELAY: (1.5, 3.0),
     Blow.RESTART_FAST: (0.1, 1.5),
@@ -85,8 +85,10 @@ class Minimum:
 
 
 def counts(seconds: float) -> dict[Blow, int]:
-    """How many of each a round of this length has: each at least once."""
-    return {blow: max(1, round(number * seconds / LONG_SECONDS)) for blow, number in IN_FIVE_MINUTES.items()}
+    """How many of each a round of this length has: each at least once, what rescues come of a little oftener."""
+    share = seconds / LONG_SECONDS
+    least = {Blow.KILL_WORKER: 3}
+    return {blow: max(least.get(blow, 1), round(number * share)) for blow, number in IN_FIVE_MINUTES.items()}
 
 
 def minimum(seconds: float) -> Minimum:

@@ -109,7 +109,7 @@ class Producer:
         if drawn < 0.165:
             return tasks.work, [label, round(self._rng.uniform(0.5, 1.5), 2)]
         if drawn < 0.17:
-            return tasks.work, [label, round(self._rng.uniform(4.0, 6.0), 2)]  # longer than the lease of a lost worker
+            return tasks.work, [label, round(self._rng.uniform(5.0, 8.0), 2)]  # longer than the lease of a lost worker
         if drawn < 0.24:
             return tasks.work.using(run_after=timedelta(seconds=self._rng.uniform(0.2, 3.0))), [label, 0.0]
         if drawn < 0.25:

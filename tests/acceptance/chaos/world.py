@@ -81,7 +81,6 @@ class World:
             yield self
         finally:
             self._clear_away()
-            self.server.start()  # a stop finds nothing to end where a restart is under way
             self.server.stop("immediate")
 
     def open_workers(self, kinds: int = len(KINDS), *arguments: str) -> None:
