@@ -37,7 +37,7 @@ bench:
 test:
 	@venv=$$(scripts/venv) && unset DATABASE_URL DJANGO_SETTINGS_MODULE && \
 	{ [ -w . ] || export HYPOTHESIS_STORAGE_DIRECTORY="$${TMPDIR:-/tmp}/reproq-hypothesis-$$(id -u)"; } && \
-	REPROQ_TEST_POSTGRES='$(or $(POSTGRES),$(REPROQ_TEST_POSTGRES),18)' exec "$$venv/bin/python" -m pytest -n auto $(ARGS)
+	REPROQ_TEST_POSTGRES='$(or $(POSTGRES),$(REPROQ_TEST_POSTGRES),18)' exec "$$venv/bin/python" -m pytest -n auto --dist worksteal $(ARGS)
 
 # Each round has a PostgreSQL of its own, of the tests' version, and takes about as long again to finish what is left.
 chaos:

@@ -23,6 +23,7 @@ from reproq.loadtest.made_up import Shape, made_up
 from reproq.retention import retention
 from reproq.store import claims
 from reproq.store.db import Database
+from reproq.store.finalising import finalize
 from reproq.store.runs import NewRun, enqueue_many
 from reproq.telemetry.events import Telemetry
 from reproq.worker.pruning import Pruning
@@ -88,7 +89,7 @@ def take_turn(
                 cursor, queues=["default"], limit=BATCH, token=number + 1, worker_id="bench", lease_seconds=30.0
             )
         with database.transaction() as cursor:
-            claims.finalize(cursor, [end(one, SUCCESS) for one in claimed], time.monotonic())
+            finalize(cursor, [end(one, SUCCESS) for one in claimed], time.monotonic())
         turn.claims_ms.append((time.perf_counter() - asked) * 1000)
         turn.claims_cpu_s += backend_cpu_seconds(pid) - cpu
         turn.runs += len(claimed)

@@ -19,7 +19,8 @@ from psycopg import conninfo
 
 from reproq.lifecycle import Failure, Kind, Status, Verdict
 from reproq.store import claims
-from reproq.store.claims import Claimed, Finalisation
+from reproq.store.claims import Claimed
+from reproq.store.finalising import Finalisation, finalize
 from reproq_django.embedded.server import Server
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +75,7 @@ def measure(pg: psycopg.Connection, size: int, failing: int) -> tuple[list[float
         batch = [end(one, FAILURE if failing and one.claim.run_id % failing == 0 else SUCCESS) for one in claimed]
         began = time.perf_counter()
         with pg.transaction(), pg.cursor() as cursor:
-            assert len(claims.finalize(cursor, batch, time.monotonic())) == len(claimed)
+            assert len(finalize(cursor, batch, time.monotonic())) == len(claimed)
         finalising.append((time.perf_counter() - began) / len(claimed) * 1e6)
     return claiming, finalising
 

@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.plugins.databases",
     "tests.plugins.django_database",
     "tests.plugins.alone",
+    "tests.plugins.order",
     "tests.plugins.no_skips",
     "tests.plugins.ordinary_user",
 ]

@@ -11,6 +11,7 @@ from psycopg import conninfo
 
 from reproq.lifecycle import Failure, Success, decide
 from reproq.store import claims
+from reproq.store.finalising import Finalisation, finalize
 from tests.django.admin_site import run, staff  # noqa: F401 - fixtures
 
 OURS = "reproq_django.backend.ReproqBackend"
@@ -36,9 +37,9 @@ class Worker:
         return claimed
 
     def end(self, claimed: claims.Claimed, outcome: Outcome) -> None:
-        item = claims.Finalisation(claimed.claim.run_id, claimed.claim.token, decide(claimed.claim, outcome))
+        item = Finalisation(claimed.claim.run_id, claimed.claim.token, decide(claimed.claim, outcome))
         with self.connection.cursor() as cursor:
-            assert claims.finalize(cursor, [item])
+            assert finalize(cursor, [item])
 
     def work(self, outcome: Outcome) -> None:
         """One whole attempt."""

@@ -19,6 +19,7 @@ NOTED = "SELECT status FROM cron.job_run_details WHERE command LIKE '%reproq_fir
 
 
 @pytest.mark.slow
+@pytest.mark.waits
 def test_pg_cron_fires_each_tick_of_a_full_minute_once_and_a_worker_runs_it(
     shop: str, cron: psycopg.Connection, tmp_path: Path
 ) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 from psycopg import Connection, Cursor, sql
 
 from reproq.lifecycle import Failure, Kind, Status, Verdict
-from reproq.store import claims
-from reproq.store.claims import Claimed, Finalisation
+from reproq.store import claims, finalising
+from reproq.store.claims import Claimed
+from reproq.store.finalising import Finalisation
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 LEASE_SECONDS = 30.0
@@ -70,7 +71,7 @@ def claim(cursor: Cursor, limit: int = 500, **changes: Any) -> list[Claimed]:
 def finalize(cursor: Cursor, run_id: int, verdict: Verdict, token: int = TOKEN, **changes: Any) -> bool:
     """Finalise one run; whether it was still ours."""
     item = Finalisation(run_id, token, verdict, changes.get("started_s"), changes.get("ended_s"))
-    return bool(claims.finalize(cursor, [item], changes.get("monotonic_s", 0.0), changes.get("now", NOW)))
+    return bool(finalising.finalize(cursor, [item], changes.get("monotonic_s", 0.0), changes.get("now", NOW)))
 
 
 def failure(kind: Kind = Kind.EXCEPTION, message: str = "it went wrong", **changes: Any) -> Failure:

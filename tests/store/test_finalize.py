@@ -7,8 +7,8 @@ import pytest
 from psycopg import Cursor
 
 from reproq.lifecycle import Kind, Status, Verdict
-from reproq.store import claims
-from reproq.store.claims import Finalisation
+from reproq.store import claims, finalising
+from reproq.store.finalising import Finalisation
 from tests.store.rows import (
     CANCEL,
     FAIL,
@@ -38,7 +38,7 @@ def test_a_batch_of_every_verdict_in_any_order_gives_each_run_its_own(cursor: Cu
     verdicts = [SUCCEED, FAIL, RETRY, RELEASE, GIVE_BACK, CANCEL, unknown(), SUCCEED]
     made = [insert(cursor, Status.RUNNING) for _ in verdicts]
     batch = [Finalisation(run_id, TOKEN, verdict) for run_id, verdict in zip(made, verdicts, strict=True)]
-    stored = claims.finalize(cursor, batch[::-2] + batch[::2], now=NOW)
+    stored = finalising.finalize(cursor, batch[::-2] + batch[::2], now=NOW)
     assert stored == {(run_id, TOKEN): verdict.status for run_id, verdict in zip(made, verdicts, strict=True)}
     runs = [read(cursor, run_id) for run_id in made]
     assert [run.status for run in runs] == [verdict.status for verdict in verdicts]
@@ -59,7 +59,7 @@ def claims_that_finish() -> set[str]:
 def test_a_batch_stores_ours_and_leaves_what_has_passed_to_others(cursor: Cursor) -> None:
     mine, lost = insert(cursor, Status.RUNNING), insert(cursor, Status.RUNNING, claim_token=5)
     batch = [Finalisation(lost, TOKEN, SUCCEED), Finalisation(mine, TOKEN, SUCCEED), Finalisation(10**12, 1, SUCCEED)]
-    assert claims.finalize(cursor, batch, now=NOW) == {(mine, TOKEN): Status.SUCCESSFUL}
+    assert finalising.finalize(cursor, batch, now=NOW) == {(mine, TOKEN): Status.SUCCESSFUL}
     assert read(cursor, lost).status == Status.RUNNING
 
 
@@ -67,12 +67,12 @@ def test_a_batch_stores_ours_and_leaves_what_has_passed_to_others(cursor: Cursor
 def test_an_old_claim_beside_the_new_one_of_a_run_does_not_hide_its_end(cursor: Cursor, old_token: int) -> None:
     run_id = insert(cursor, Status.RUNNING)
     batch = [Finalisation(run_id, old_token, FAIL), Finalisation(run_id, TOKEN, SUCCEED)]
-    assert claims.finalize(cursor, batch, now=NOW) == {(run_id, TOKEN): Status.SUCCESSFUL}
+    assert finalising.finalize(cursor, batch, now=NOW) == {(run_id, TOKEN): Status.SUCCESSFUL}
     assert read(cursor, run_id).status == Status.SUCCESSFUL
 
 
 def test_an_empty_batch_stores_nothing(cursor: Cursor) -> None:
-    assert claims.finalize(cursor, [], now=NOW) == {}
+    assert finalising.finalize(cursor, [], now=NOW) == {}
 
 
 # Times

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from reproq.lifecycle import Claim, Failure, Kind, Outcome, Release, Status, Success, decide, failure_of_kind
-from reproq.store.claims import Finalisation
 from reproq.store.db import Database
+from reproq.store.finalising import Finalisation
 from reproq.store.requests import FinalizeRuns
 from tests.store.rows import HASH, NOW, TOKEN, every_row, insert
 

@@ -16,7 +16,7 @@ from psycopg import Cursor, sql
 from reproq.lifecycle import Status, Verdict
 from reproq.retention import Rule
 from reproq.store import claims, interventions, queues, rescues, retention, runs
-from reproq.store.claims import Finalisation
+from reproq.store.finalising import Finalisation, finalize
 from tests.plugins.databases import TestServer
 from tests.store.rows import FAIL, LEASE_SECONDS, NOW, RELEASE, RETRY, SUCCEED, TOKEN, claim
 
@@ -146,7 +146,7 @@ def act(name: str, explain: Explain) -> None:
         case "claim with unknown tasks":
             claim(cursor, queues=["q0", "q1", "q2"], limit=BATCH, unknown_paths=["app.tasks.new", "app.tasks.newer"])
         case "finalize":
-            claims.finalize(cursor, ends(real, BATCH), 3.0, NOW)
+            finalize(cursor, ends(real, BATCH), 3.0, NOW)
         case "renew":
             claims.renew(cursor, [(run_id, TOKEN) for run_id in running(real, BATCH)], LEASE_SECONDS, NOW)
         case "cancel_requested":
@@ -212,7 +212,7 @@ def test_the_pages_of_a_finalise_grow_with_its_batch(explain: Explain) -> None:
     touched = []
     for size in (50, 200):
         with explain.cursor.connection.transaction(force_rollback=True):
-            claims.finalize(explain, ends(explain.cursor, size), 3.0, NOW)
+            finalize(explain, ends(explain.cursor, size), 3.0, NOW)
             touched.append(explain.buffers)
     assert touched[1] < 6 * touched[0]
 

@@ -7,9 +7,9 @@ import pytest
 
 from reproq.errors import NotMigrated
 from reproq.lifecycle import Kind, Status, Verdict
-from reproq.store.claims import Finalisation
 from reproq.store.db import Database
 from reproq.store.ends import MAX_PART_BYTES, parts
+from reproq.store.finalising import Finalisation
 from reproq.store.requests import FinalizeRuns, RescueRuns
 from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN, insert, read
 
@@ -35,7 +35,7 @@ def succeed(run_ids: list[int], *bad: tuple[int, str]) -> FinalizeRuns:
     batch = [Finalisation(run_id, TOKEN, SUCCEED) for run_id in run_ids]
     for place, text in bad:
         batch[place] = batch[place]._replace(verdict=Verdict(Status.SUCCESSFUL, return_json=text))
-    return FinalizeRuns(tuple(batch))
+    return FinalizeRuns(tuple(batch), "w-1")
 
 
 def statuses(pg: psycopg.Connection) -> dict[str, int]:

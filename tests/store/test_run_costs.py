@@ -9,8 +9,7 @@ import pytest
 
 from reproq.lifecycle import Status, Verdict
 from reproq.spec import make_spec
-from reproq.store import claims
-from reproq.store.claims import Finalisation
+from reproq.store.finalising import Finalisation, finalize
 from reproq.store.runs import NewRun, enqueue_many
 from reproq_django.embedded.server import Server
 from tests.plugins.databases import binaries, migrate, own_server
@@ -56,7 +55,7 @@ def whole_runs(pg: psycopg.Connection) -> None:
             return
         ends = [Finalisation(one.claim.run_id, token, DONE, 1.0, 2.0) for one in claimed]
         with pg.transaction(), pg.cursor() as cursor:
-            assert len(claims.finalize(cursor, ends, 3.0)) == len(claimed)
+            assert len(finalize(cursor, ends, 3.0)) == len(claimed)
 
 
 def position(pg: psycopg.Connection) -> str:

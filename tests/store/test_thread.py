@@ -15,8 +15,8 @@ from reproq.cli.worker import longest_pause_seconds
 from reproq.config import Config
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.lifecycle import Status
-from reproq.store.claims import Finalisation
 from reproq.store.db import Database
+from reproq.store.finalising import Finalisation
 from reproq.store.requests import (
     Answer,
     AskWorkLeft,
@@ -124,7 +124,10 @@ def test_answers_come_in_the_order_of_their_requests_and_wake_the_selector(loop:
 
 def test_the_real_requests_are_answered(loop: Loop) -> None:
     claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
-    uuid, claimed, names, left = loop.ask(Register(ROW, 30.0), claim, ListQueues(), AskWorkLeft(None, 60.0))
+    answers = loop.ask(Register(ROW, 30.0), claim, ListQueues(), AskWorkLeft(None, 60.0))
+    by_request = {type(answer.request): answer for answer in answers}  # of two lanes, each keeps only its own order
+    uuid, claimed = by_request[Register], by_request[ClaimRuns]
+    names, left = by_request[ListQueues], by_request[AskWorkLeft]
     assert isinstance(uuid.result, str)
     assert (claimed.result.claimed, claimed.result.next_due_seconds) == ([], None)
     assert (names.result, left.result) == ([], False)
@@ -142,7 +145,7 @@ def test_claims_are_answered_while_an_end_waits_to_be_stored(dsn: str, pg: psyco
     """Two lanes, each with a connection: a row that somebody holds holds up no claim."""
     run_id = insert(pg.cursor(), Status.RUNNING)
     claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
-    finalise = FinalizeRuns((Finalisation(run_id, TOKEN, SUCCEED),))
+    finalise = FinalizeRuns((Finalisation(run_id, TOKEN, SUCCEED),), "w-1")
     with pg.transaction():
         pg.execute("SELECT FROM task_runs WHERE id = %s FOR UPDATE", [run_id])
         loop.store.submit(finalise)
@@ -248,7 +251,8 @@ def test_a_claim_that_is_to_promote_takes_one_more(pg: psycopg.Connection, count
 
 def test_the_usual_ends_are_stored_by_one_round_trip(pg: psycopg.Connection, counted: Counted) -> None:
     ids = [insert(pg.cursor(), Status.RUNNING) for _ in range(3)]
-    answer = FinalizeRuns(tuple(Finalisation(run_id, TOKEN, SUCCEED) for run_id in ids)).run(counted, NOW)
+    ends = tuple(Finalisation(run_id, TOKEN, SUCCEED) for run_id in ids)
+    answer = FinalizeRuns(ends, "w-1").run(counted, NOW)
     assert (len(answer.stored), counted.trips) == (3, 1)
 
 

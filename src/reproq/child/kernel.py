@@ -18,8 +18,6 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 PRIVATE_DESCRIPTOR: Final = 512
-MADV_COLLAPSE: Final = 25
-HUGE_PAGE_BYTES: Final = 2 << 20
 CHILDREN_BYTES: Final = 4096
 OOM_FILE_BYTES: Final = 4096
 CHILD_OOM_SCORE: Final = b"500"
@@ -32,8 +30,6 @@ MAX_LOOKS: Final = 50
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _prctl: Final = _libc.prctl
 _fflush: Final = _libc.fflush
-_madvise: Final = _libc.madvise
-_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def become_subreaper() -> None:
@@ -61,24 +57,6 @@ def outlive_parent() -> None:
 def flush_c_streams() -> None:
     """Flush every stream of the C library: `os._exit` does not, and what C code printed would be lost."""
     _fflush(None)
-
-
-def gather_heap() -> None:
-    """Gather the memory that this process has written to in huge pages, as far as the system has any (Linux 6.1), and
-    its owner has not switched them off. What a fork then changes is copied by the usual 4 kB."""
-    with contextlib.suppress(OSError):
-        if "[never]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text("ascii"):
-            return
-        for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
-            area, rights, _, _, inode, *_ = line.split(maxsplit=5)
-            if rights == "rw-p" and inode == "0" and not line.endswith("[stack]"):
-                _collapse(*(int(end, 16) for end in area.split("-")))
-
-
-def _collapse(start: int, end: int) -> None:
-    first, last = -(-start // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES, end // HUGE_PAGE_BYTES * HUGE_PAGE_BYTES
-    if first < last:
-        _madvise(first, last - first, MADV_COLLAPSE)  # best effort: where it fails, small pages stay
 
 
 def prefer_as_oom_victim() -> None:

@@ -14,7 +14,7 @@ import threading
 import warnings
 from typing import Any, Final
 
-from reproq.child import kernel
+from reproq.child import heap, kernel
 from reproq.child.reply import encode_return
 from reproq.child.run import answer_with, read_frame, run_one, write_all
 from reproq.lifecycle import Failure, Success
@@ -83,7 +83,7 @@ def freeze() -> None:
     gather it in huge pages: a fork copies one entry for each, not 512."""
     gc.collect()
     gc.freeze()
-    kernel.gather_heap()
+    heap.gather_heap()
 
 
 def _payload() -> Payload:

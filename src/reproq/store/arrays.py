@@ -4,7 +4,8 @@ psycopg types a list by its largest item (smallint[], integer[], …): one state
 converts the whole array again for every row. It also takes five times as long.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 
 def numbers(values: Iterable[float | None]) -> str:
@@ -30,3 +31,19 @@ def storable(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def rounds[T](items: Iterable[T], run_id: Callable[[T], int]) -> list[list[T]]:
+    """The items in the order of their runs, in rounds that hold no run twice: a statement finds one token for an id."""
+    ordered = sorted(items, key=run_id)
+    if len({run_id(item) for item in ordered}) == len(ordered):
+        return [ordered] if ordered else []
+    found: list[list[T]] = []
+    times: Counter[int] = Counter()
+    for item in ordered:
+        nth = times[run_id(item)]
+        if nth == len(found):
+            found.append([])
+        found[nth].append(item)
+        times[run_id(item)] += 1
+    return found

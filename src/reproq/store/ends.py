@@ -9,9 +9,8 @@ import psycopg
 
 from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
 from reproq.output import NOTHING
-from reproq.store import claims
-from reproq.store.claims import Finalisation
 from reproq.store.db import Database, is_bad_row
+from reproq.store.finalising import Finalisation, finalize, takes_one_statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,10 @@ def store_ends(
 ) -> None:
     """Store these ends by one transaction, and add what became of them to `answer`. One that is refused for a row is
     halved, again and again, until that row stands alone."""
-    lone = claims.takes_one_statement(batch)
+    lone = takes_one_statement(batch)
     try:
         with database.statement() if lone else database.transaction() as cursor:
-            answer.stored.update(claims.finalize(cursor, batch, time.monotonic(), now))
+            answer.stored.update(finalize(cursor, batch, time.monotonic(), now))
     except (psycopg.Error, UnicodeEncodeError) as error:
         if not is_bad_row(error):
             raise

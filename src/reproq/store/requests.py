@@ -13,9 +13,10 @@ import psycopg
 
 from reproq.lifecycle import Key
 from reproq.store import claims, queues, rescues, workers
-from reproq.store.claims import Claimed, Finalisation
+from reproq.store.claims import Claimed
 from reproq.store.db import Database, is_bad_row
 from reproq.store.ends import FinalizeAnswer, parts, store_ends
+from reproq.store.finalising import Finalisation
 from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks, RefillLists
 from reproq.store.rescues import Rescued
 from reproq.store.retention import PruneAnswer, PruneRuns
@@ -121,7 +122,7 @@ class FinalizeRuns:
     """
 
     batch: tuple[Finalisation, ...]
-    worker_id: str = ""
+    worker_id: str
     _tries: Iterator[int] = field(default_factory=count, init=False, compare=False)
 
     def run(self, database: Database, now: Clock) -> FinalizeAnswer:

@@ -11,7 +11,7 @@ from typing import Final
 
 from reproq.lifecycle import Claim, Key, Kind, Release, Status, Verdict, decide, failure_of_kind
 from reproq.store.arrays import numbers
-from reproq.store.claims import Finalisation, finalize
+from reproq.store.finalising import Finalisation, finalize
 from reproq.store.statements import Cursor, fetch_all, fetch_one
 
 RESCUE_LIMIT: Final = 100

@@ -1,1 +1,1 @@
-"""The worker: loop.py steps; presence.py keeps it known, intake.py claims, ledger.py holds, tell.py tells."""
+"""The worker: loop.py steps, hearing.py hears answers, presence.py keeps it known, intake.py claims, tell.py tells."""

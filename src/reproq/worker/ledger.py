@@ -1,12 +1,15 @@
 """What the worker holds: runs that run, and ends that wait to be stored. Both keep their leases until then."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from reproq.executors import Ended
 from reproq.lifecycle import Key, Outcome, Release, decide
 from reproq.output import NOTHING, Output
-from reproq.store.claims import Claimed, Finalisation
+from reproq.store.claims import Claimed
+from reproq.store.finalising import Finalisation
 
 MAX_ENDING: Final = 2000
 MAX_ENDING_BYTES: Final = 64 * 1024 * 1024
@@ -18,6 +21,7 @@ class Ledger:
     def __init__(self, max_releases: int) -> None:
         self.running: dict[Key, Claimed] = {}
         self.ending: dict[Key, Finalisation] = {}
+        self._storing: tuple[Finalisation, ...] = ()
         self._ending_size = 0
         self._lost: set[Key] = set()
         self._max_releases = max_releases
@@ -73,10 +77,25 @@ class Ledger:
         self.ending[item.key] = item
         self._ending_size += item.size
 
-    def stored(self, key: Key) -> None:
-        """The database knows the end of this claim, or that it is no longer ours."""
-        if (item := self.ending.pop(key, None)) is not None:
-            self._ending_size -= item.size
+    def begin_storing(self, most: int) -> tuple[Finalisation, ...]:
+        """The next ends to store, `most` at once; none while others are on their way."""
+        if self._storing or not self.ending:
+            return ()
+        self._storing = tuple(islice(self.ending.values(), most))
+        return self._storing
+
+    @property
+    def waiting(self) -> list[Finalisation]:
+        """The ends that are not even on their way."""
+        under_way = {item.key for item in self._storing}
+        return [item for key, item in self.ending.items() if key not in under_way]
+
+    def stored(self, batch: Iterable[Finalisation]) -> None:
+        """The database knows these ends, or that their claims are no longer ours."""
+        self._storing = ()
+        for item in batch:
+            if self.ending.pop(item.key, None) is not None:
+                self._ending_size -= item.size
 
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""

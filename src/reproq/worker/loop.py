@@ -8,45 +8,29 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from itertools import batched, chain, islice
+from itertools import batched, chain
 from selectors import BaseSelector, DefaultSelector
 from typing import Final
 
 from reproq.config import Config
 from reproq.executors import Executor
-from reproq.lifecycle import Key, Kind, Release, Success, failure_of_kind
+from reproq.lifecycle import Release, Success
 from reproq.scheduler.ticking import Ticking
-from reproq.store.claims import Claimed, Finalisation
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.listener import Deaf, Ear
-from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks, RefillLists
-from reproq.store.requests import (
-    Answer,
-    AskCancelled,
-    AskWorkLeft,
-    ClaimAnswer,
-    ClaimRuns,
-    Deregister,
-    FinalizeRuns,
-    ListQueues,
-    Register,
-    RenewAnswer,
-    RenewLeases,
-    RescueAnswer,
-    RescueRuns,
-)
-from reproq.store.retention import PruneAnswer, PruneRuns
+from reproq.store.requests import Deregister, FinalizeRuns
 from reproq.store.thread import Store
 from reproq.store.workers import WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.control import Control
 from reproq.worker.drain import Drain
 from reproq.worker.figures import Figures
+from reproq.worker.hearing import Hearing
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
 from reproq.worker.pruning import Pruning
-from reproq.worker.tell import tell_claimed, tell_discarded, tell_notices, tell_output, tell_rescued, tell_stored
+from reproq.worker.tell import tell_discarded, tell_notices, tell_output
 from reproq.worker.wakeups import Wakeups
 
 MAX_FINALIZE_BATCH: Final = 500
@@ -76,18 +60,30 @@ class Worker:
         self._store = store
         self._executor = executor
         self._telemetry = telemetry
-        self._burst = burst
         self._monotonic = monotonic
         self._figures = Figures(telemetry)
         self._ledger = Ledger(config.max_releases)
         self._presence = Presence(config, row, telemetry, draw_fraction)
         self._intake = Intake(config, row, draw_token)
         self._wakeups = Wakeups(ear, row, self.selector)
-        self._storing: tuple[Finalisation, ...] = ()
         self._control = Control()
         self._pruning = Pruning(config, telemetry, draw_fraction, monotonic())
         self._ticking = Ticking(telemetry, config.beat_interval, fires=config.beat)
         self._drain = Drain(config.kill_grace)
+        self._hearing = Hearing(
+            executor=executor,
+            telemetry=telemetry,
+            figures=self._figures,
+            ledger=self._ledger,
+            presence=self._presence,
+            intake=self._intake,
+            wakeups=self._wakeups,
+            control=self._control,
+            pruning=self._pruning,
+            ticking=self._ticking,
+            drain=self._drain,
+            burst=burst,
+        )
         store.start(self.selector)
         executor.start(self.selector)
 
@@ -122,7 +118,7 @@ class Worker:
         self._executor.tick()
         self._take_ended()
         for answer in self._store.take_answers():
-            self._hear(answer)
+            self._hearing.hear(answer, self._monotonic())
         for queue_name in self._wakeups.heard():
             self._intake.wake(queue_name, self._monotonic())
         tell_notices(self._telemetry, self._executor, self._store, self._wakeups)
@@ -139,9 +135,7 @@ class Worker:
         after an error that ended the loop: what it had in hand is stored all the same, if the database answers."""
         self._executor.close()
         self._take_ended()
-        under_way = {item.key for item in self._storing}
-        rest = [item for key, item in self._ledger.ending.items() if key not in under_way]
-        for part in batched(rest, MAX_FINALIZE_BATCH):
+        for part in batched(self._ledger.waiting, MAX_FINALIZE_BATCH):
             self._store.submit(FinalizeRuns(part, self._row.worker_id))
         if self._presence.may_have_row:
             self._store.submit(Deregister(self._row))
@@ -149,7 +143,7 @@ class Worker:
         self._store.close()
         for answer in self._store.take_answers():
             if isinstance(answer.request, FinalizeRuns) and isinstance(answer.result, FinalizeAnswer):
-                self._on_stored(answer.request.batch, answer.result)
+                self._hearing.stored(answer.request.batch, answer.result)
         if self.left_behind:
             self._telemetry.emit("worker.left_behind", runs=self.left_behind, next="their leases bring them back")
         self.selector.close()
@@ -193,94 +187,14 @@ class Worker:
             if not self._ledger.end(ended):
                 tell_discarded(self._telemetry, ended.key[0], "its lease was lost before it ended")
 
-    # -- answers of the store -----------------------------------------------------------------------------------------
-
-    def _hear(self, answer: Answer) -> None:
-        if answer.error is not None:
-            raise answer.error
-        now = self._monotonic()
-        match answer.request, answer.result:
-            case Register(), installation:
-                self._presence.on_registered(installation if isinstance(installation, str) else None, now)
-                self._wakeups.forget()
-            case ClaimRuns(limit=limit), ClaimAnswer() as claims:
-                self._intake.on_claimed(claims, limit, now)
-                if (again_seconds := self._wakeups.after_claim(len(claims.claimed), now)) is not None:
-                    self._intake.claim_again(now, again_seconds)
-                self._on_claimed(claims, now)
-            case FinalizeRuns(batch), FinalizeAnswer() as stored:
-                self._on_stored(batch, stored)
-            case RenewLeases(held=held), RenewAnswer() as renewed:
-                self._presence.on_renewed(renewed, now)
-                self._on_renewed(held, renewed)
-            case AskCancelled(), list() as cancelled:
-                self._control.on_answer()
-                for key in cancelled:
-                    self._cancel(key)
-            case RescueRuns(), RescueAnswer() as answered:
-                self._presence.on_rescued(answered, now)
-                for one in answered.rescued:
-                    tell_rescued(self._telemetry, one)
-            case PruneRuns(), PruneAnswer() as pruned:
-                self._pruning.on_pruned(pruned, now)
-            case ListQueues(), list() as names:
-                self._intake.on_queues(names, now)
-            case FirePeriodicTasks() | RefillLists() | PruneTicks(), BeatAnswer() | int() as told:
-                for name in self._ticking.hear(told, now):
-                    self._intake.wake(name, now)
-            case AskWorkLeft(), left:
-                self._intake.on_work_left()
-                if not left and not self._ledger.unstored:
-                    self._drain.begin(now, 0.0)  # the burst is over
-
-    def _on_claimed(self, answer: ClaimAnswer, now: float) -> None:
-        for claimed in answer.claimed:
-            self._start(claimed, now)
-        self._figures.claimed(answer, self._ledger.running)
-        if self._burst and not answer.claimed and not self._ledger.unstored:
-            self._intake.check_work_left(now)
-
-    def _start(self, claimed: Claimed, now: float) -> None:
-        if (refusal := self._intake.refusal(claimed, len(self._ledger.running), now)) is not None:
-            self._ledger.settle(claimed, refusal)
-        elif self._drain.under_way:
-            self._ledger.settle(claimed, Release("the worker is draining", started=False))
-        else:
-            if not self._ledger.running:
-                self._control.wait(now)
-            self._executor.submit(self._ledger.start(claimed), claimed.payload)
-            tell_claimed(self._telemetry, claimed)
-
-    def _on_stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
-        self._storing = ()
-        for item in batch:
-            self._ledger.stored(item.key)
-            tell_stored(self._telemetry, item, answer)
-
-    def _on_renewed(self, held: tuple[Key, ...], answer: RenewAnswer) -> None:
-        for key in held:
-            if key not in self._ledger.running:
-                continue  # it ended while we asked; the finalise will be told whether it was still ours
-            if (cancel := answer.ours.get(key)) is None:
-                self._ledger.lose(key)
-                self._executor.stop(key, Release("lease lost", started=True))
-                self._telemetry.emit("run.lease_lost", id=key[0], next="its child is killed, its outcome discarded")
-            elif cancel:
-                self._cancel(key)
-
-    def _cancel(self, key: Key) -> None:
-        """Somebody wants the run cancelled; it may have ended meanwhile, and then that is its end."""
-        self._executor.stop(key, failure_of_kind(Kind.CANCELLED, "cancelled by request while it ran, and stopped"))
-
     # -- what is due --------------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
         now = self._monotonic()
         for request in self._presence.requests(now, self._ledger, self._drain.under_way):
             self._store.submit(request)
-        if self._ledger.ending and not self._storing:
-            self._storing = tuple(islice(self._ledger.ending.values(), MAX_FINALIZE_BATCH))
-            self._store.submit(FinalizeRuns(self._storing, self._row.worker_id))
+        if batch := self._ledger.begin_storing(MAX_FINALIZE_BATCH):
+            self._store.submit(FinalizeRuns(batch, self._row.worker_id))
         for asked in chain(self._control.requests(now, self._ledger.running), self._pruning.requests(now)):
             self._store.submit(asked)
         for look in self._ticking.requests(now, self._is_at_work):

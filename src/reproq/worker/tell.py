@@ -4,8 +4,9 @@ from typing import Protocol
 
 from reproq.executors import Ended
 from reproq.lifecycle import Status
-from reproq.store.claims import Claimed, Finalisation
+from reproq.store.claims import Claimed
 from reproq.store.ends import FinalizeAnswer
+from reproq.store.finalising import Finalisation
 from reproq.store.rescues import Rescued
 from reproq.telemetry.events import Telemetry
 
