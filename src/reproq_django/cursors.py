@@ -6,7 +6,7 @@ between.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from django.db import connections
@@ -48,11 +48,17 @@ def _beside_the_text(connection: Any) -> Any:
         session.cursor_factory = chosen
 
 
-def pipeline(alias: str) -> AbstractContextManager[Any]:
-    """Within it, statements are sent before the ones ahead of them are answered, where libpq knows how to."""
+@contextmanager
+def pipeline(alias: str) -> Iterator[None]:
+    """Within it, statements are sent before the ones ahead of them are answered, where libpq knows how to. Its end asks
+    the server for the last time, so that it raises what a cursor of Django's does."""
     connection = connections[alias]
     connection.ensure_connection()
-    return connection.connection.pipeline() if Pipeline.is_supported() else nullcontext()
+    with (
+        connection.wrap_database_errors,
+        connection.connection.pipeline() if Pipeline.is_supported() else nullcontext(),
+    ):
+        yield
 
 
 def commits_alone(alias: str) -> bool:

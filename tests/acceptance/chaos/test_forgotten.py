@@ -6,6 +6,7 @@ from tests.acceptance.chaos.forgotten import repeat
 
 
 @pytest.mark.slow
+@pytest.mark.waits
 @pytest.mark.direct
 def test_after_a_crash_between_claim_and_end_no_late_result_ends_a_newer_claim() -> None:
     stops = repeat(3)

@@ -11,6 +11,7 @@ SECONDS = 12.0
 
 
 @pytest.mark.slow
+@pytest.mark.waits
 @pytest.mark.direct
 def test_a_round_of_random_faults_loses_nothing_and_finishes_nothing_twice(tmp_path: Path) -> None:
     said: list[str] = []
