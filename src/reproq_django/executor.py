@@ -11,6 +11,7 @@ task failed. It is sent for every attempt, since only the worker knows whether a
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -48,6 +49,15 @@ def setup() -> Runner:
     keep_environment()
     connections.close_all()
     return run
+
+
+def tell_wrong_schedules() -> None:
+    """Say which `@periodic` of the project never fires. Only a template does, once: its worker logs what it prints."""
+    from reproq_django.schedule_checks import tell_wrong_declarations
+
+    with suppress(Exception):  # what is wrong with a schedule stops no run
+        tell_wrong_declarations()
+    connections.close_all()
 
 
 def _quieten_django() -> None:

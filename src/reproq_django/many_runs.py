@@ -19,6 +19,7 @@ from reproq_django.named_task import TaskFinder
 def setup() -> Runner:
     """Import the project as every template does, and return what runs one payload of many."""
     executor.setup()
+    executor.tell_wrong_schedules()
     return ManyRuns().run
 
 

@@ -4,7 +4,10 @@ The same questions for the admin, the command line, `full_clean` and `@periodic`
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from django.utils import timezone
 
 from reproq.config import load
 from reproq.errors import ConfigurationError, InvalidArguments, UnknownTask
@@ -44,16 +47,26 @@ def _name(job: "PeriodicTask") -> Iterator[Fault]:
 
 
 def _timing(job: "PeriodicTask") -> Iterator[Fault]:
-    written = Written(
-        name=job.name,
-        cron_expr=job.cron_expr,
-        time_zone=job.time_zone,
-        jitter_seconds=job.jitter_seconds if isinstance(job.jitter_seconds, int | float) else 0.0,
-        start_at=job.start_at,
-        end_at=job.end_at,
-    )
-    for fault in timing_faults(written):
+    for fault in timing_faults(written(job)):
         yield fault.field, str(fault)
+
+
+def written(job: "PeriodicTask") -> Written:
+    """What a row says of its timing. What is of another type is left out: its field has refused it already."""
+    start, end = (aware(one) if isinstance(one, datetime) else None for one in (job.start_at, job.end_at))
+    return Written(
+        name=str(job.name),
+        cron_expr=str(job.cron_expr or ""),
+        time_zone=str(job.time_zone or ""),
+        jitter_seconds=job.jitter_seconds if isinstance(job.jitter_seconds, int | float) else 0.0,
+        start_at=start,
+        end_at=end,
+    )
+
+
+def aware(moment: datetime) -> datetime:
+    """A moment as Django has it, with its zone: it has none where USE_TZ is off, and the project's is meant."""
+    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
 
 
 def _bounds(job: "PeriodicTask") -> Iterator[Fault]:
@@ -86,7 +99,7 @@ def _place(job: "PeriodicTask") -> Iterator[Fault]:
 
 
 def _call(job: "PeriodicTask") -> Iterator[Fault]:
-    if fault := task_path_fault(job.task_path):
+    if fault := task_path_fault(str(job.task_path or "")):
         yield "task_path", fault
         return
     try:

@@ -12,7 +12,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from reproq.schedule.timing import MAX_BOUND, MAX_JITTER_SECONDS, CatchUp, Overlap
-from reproq.schedule.zones import HORIZON
+from reproq.schedule.zones import EARLIEST, HORIZON
 from reproq.store.periodic import refill_due
 from reproq_django.fields import ExactJSONField, FloatArrayField, MomentArrayField
 from reproq_django.visible import visible
@@ -102,8 +102,8 @@ class PeriodicTask(models.Model):
             ),
             models.CheckConstraint(
                 name="periodic_tasks_times_readable",
-                condition=(Q(start_at__isnull=True) | Q(start_at__lte=HORIZON))
-                & (Q(end_at__isnull=True) | Q(end_at__lte=HORIZON))
+                condition=(Q(start_at__isnull=True) | Q(start_at__range=(EARLIEST, HORIZON)))
+                & (Q(end_at__isnull=True) | Q(end_at__range=(EARLIEST, HORIZON)))
                 & (Q(start_at__isnull=True) | Q(end_at__isnull=True) | Q(end_at__gte=F("start_at"))),
             ),
         )

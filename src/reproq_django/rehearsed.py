@@ -39,6 +39,7 @@ def setup() -> Runner:
     signals = (task_started, task_finished)
     djangos = [list(signal.receivers) for signal in signals]  # its log; the project's receivers are not there yet
     runner = executor.setup()
+    executor.tell_wrong_schedules()
     with suppress(Exception), ExitStack() as after:  # what fails here fails in the first run, which tells it better
         for signal, receivers in zip(signals, djangos, strict=True):
             after.enter_context(_heard_by(signal, receivers))

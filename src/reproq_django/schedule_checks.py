@@ -2,8 +2,10 @@
 stored. It imports the task modules, as a worker does, and asks no database.
 """
 
+import sys
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's word
 from django.core.exceptions import ImproperlyConfigured
@@ -13,6 +15,10 @@ from reproq.errors import ConfigurationError
 from reproq_django import conf
 from reproq_django.declared import Declaration
 from reproq_django.task_modules import declarations
+
+REMEDY: Final = "correct @periodic, and run: reproq schedules sync"
+TOLD_AT_START: Final = 3
+"""A worker logs what its project printed up to 2,000 characters."""
 
 
 def check_declarations(**kwargs: Any) -> list[CheckMessage]:
@@ -26,15 +32,35 @@ def check_declarations(**kwargs: Any) -> list[CheckMessage]:
         hint = "Mend the module, or take it off TASK_MODULES: workers import what is called tasks."
         return [Warning(f"{error}.", hint=hint, id="reproq.W017")]
     return [
-        Error(
-            f"The schedule {one.name or task.module_path!r} of {_place(task)} is wrong: {' '.join(found)}",
-            hint="Correct @periodic, and run: reproq schedules sync",
-            obj=task.module_path,
-            id="reproq.E016",
-        )
-        for task, one in declared
-        if (found := list(_faults(task, one)))
+        Error(sentence, hint=f"{REMEDY[0].upper()}{REMEDY[1:]}", obj=task.module_path, id="reproq.E016")
+        for task, sentence in _wrong(declared)
     ]
+
+
+def tell_wrong_declarations() -> None:
+    """For a worker's start, which no check goes before: say on stderr what is wrong with the first few."""
+    ours = conf.backend_aliases()
+    found = list(_wrong([(task, one) for task, one in declarations() if task.backend in ours]))
+    for _, sentence in found[:TOLD_AT_START]:
+        sys.stderr.write(f"{sentence} It is not stored; {REMEDY}\n")
+    if len(found) > TOLD_AT_START:
+        sys.stderr.write(f"{len(found) - TOLD_AT_START} more are wrong: manage.py check names them\n")
+
+
+def _wrong(declared: list[tuple[Task, Declaration]]) -> Iterator[tuple[Task, str]]:
+    """Each that will not be stored, and a sentence that says why."""
+    names = Counter(_key(task, one) for task, one in declared)
+    for task, one in declared:
+        found = list(_faults(task, one))
+        if names[_key(task, one)] > 1:
+            found.append("name: another schedule of the code bears it; say name=… in one of them.")
+        if found:
+            yield task, f"The schedule {_key(task, one)[1]!r} of {_place(task)} is wrong: {' '.join(found)}"
+
+
+def _key(task: Task, one: Declaration) -> tuple[str, str]:
+    """What must be unique: its name, within a database."""
+    return conf.database_alias(task.backend), one.name or task.module_path
 
 
 def _place(task: Task) -> str:

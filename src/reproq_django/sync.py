@@ -6,15 +6,18 @@ changed meanwhile is drift, told and left alone, or overwritten when asked. Whet
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.tasks import Task, task_backends
 from django.utils import timezone
+from psycopg.errors import UniqueViolation
 
+from reproq.errors import InvalidArguments
 from reproq_django import conf
+from reproq_django.arguments import normalised
 from reproq_django.declared import Declaration
 from reproq_django.task_modules import declarations
 from reproq_django.task_options import effective
@@ -82,8 +85,8 @@ def columns_of(task: Task, one: Declaration) -> dict[str, Any]:
         "name": one.name or task.module_path,
         "time_zone": one.time_zone or timezone.get_default_timezone_name(),
         "description": first_line if one.description is None else one.description,
-        "args": list(one.args),
-        "kwargs": dict(one.kwargs),
+        "args": _as_stored(list(one.args), "args"),
+        "kwargs": _as_stored(dict(one.kwargs), "kwargs"),
         "queue_name": one.queue_name or task.queue_name,
         "priority": int(task.priority if one.priority is None else one.priority),
         "backend": task.backend,
@@ -93,6 +96,14 @@ def columns_of(task: Task, one: Declaration) -> dict[str, Any]:
         "timeout_seconds": options.timeout,
         "expires_in_seconds": options.expires_in,
     }
+
+
+def _as_stored(value: Any, name: str) -> Any:
+    """The value as the table will give it, so that the two can be compared; the rules refuse what JSON cannot say."""
+    try:
+        return normalised(value, name)
+    except InvalidArguments:
+        return value
 
 
 def _store(alias: str, name: str, says: dict[str, Any], overwrite: bool, report: SyncReport) -> None:
@@ -112,8 +123,10 @@ def _create(alias: str, row: "PeriodicTask", report: SyncReport) -> None:
         try:
             with transaction.atomic(using=alias):
                 row.save(using=alias)
-        except IntegrityError:  # another process has just done the same
-            report.unchanged.append(row.name)
+        except IntegrityError as error:
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
+            report.unchanged.append(row.name)  # another process has just done the same
         else:
             report.created.append(row.name)
 
@@ -151,8 +164,10 @@ def _is_good(row: "PeriodicTask", report: SyncReport) -> bool:
 
 def _remembered(says: dict[str, Any]) -> dict[str, Any]:
     """The same, as JSON keeps it: moments as texts in UTC."""
+    from reproq_django.periodic_rules import aware
+
     return {
-        column: value.astimezone(timezone.get_fixed_timezone(0)).isoformat() if isinstance(value, datetime) else value
+        column: aware(value).astimezone(UTC).isoformat() if isinstance(value, datetime) else value
         for column, value in says.items()
     }
 

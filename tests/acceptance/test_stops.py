@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.workers import ROOT, statuses, wait_for, worker
 
@@ -46,6 +47,15 @@ def test_a_worker_that_is_stopped_before_it_registers_leaves_no_trace(
         assert process.wait(10) == KILLED
     assert traces(pg) == (0, 0)
     assert statuses(pg) == {"READY": 1}
+
+
+def test_a_worker_that_is_stopped_while_the_database_is_away_says_at_once_that_it_drains(dsn: str, log: Path) -> None:
+    nowhere = make_conninfo(dsn, host="127.0.0.1", port="1")
+    with worker(nowhere, log, "--executor", "mock") as process:
+        wait_for("the worker to miss it", lambda: "database lost" in log.read_text())
+        process.send_signal(signal.SIGTERM)
+        wait_for("the log to say so", lambda: "worker.draining" in log.read_text(), 2)
+        process.kill()
 
 
 def test_a_worker_that_is_stopped_while_its_template_imports_ends_at_once_and_in_order(

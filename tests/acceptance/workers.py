@@ -45,24 +45,31 @@ def reproq(
 @contextmanager
 def worker(dsn: str, log: Path, *arguments: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that runs until the block ends; its log is in `log`."""
+    with process(dsn, log, "worker", *QUICK, *arguments, **more) as started:
+        yield started
+
+
+@contextmanager
+def process(dsn: str, log: Path, *arguments: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs until the block ends, or ends by itself; what it prints is in `log`."""
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "reproq", "worker", *QUICK, *arguments],
+        started = subprocess.Popen(
+            [sys.executable, "-m", "reproq", *arguments],
             env=environment(dsn, **more),
             cwd=ROOT,
             stdout=output,
             stderr=output,
         )
     try:
-        yield process
+        yield started
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if started.poll() is None:
+            started.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            started.wait(20)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            started.kill()
+            started.wait()
 
 
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 30.0) -> Any:

@@ -124,7 +124,11 @@ def test_grants_by_a_role_that_may_not_grant_are_refused_with_the_remedy(roles: 
     printed = reproq("sql", "grants", "--operator", str(name)).stdout
     with psycopg.connect(roles["operator"], autocommit=True) as connection, pytest.raises(psycopg.Error) as refused:
         connection.execute(printed)
-    assert isinstance(refused.value, errors.InsufficientPrivilege | errors.RaiseException)
+    assert isinstance(refused.value, errors.InsufficientPrivilege)
+    operator = conninfo.conninfo_to_dict(roles["operator"])["user"]
+    said = f'the role {operator} may not grant rights on "public"."task_runs"'
+    assert refused.value.diag.message_primary == said
+    assert refused.value.diag.message_hint == "Run this as the owner of the tables, or as a superuser."
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,12 @@ REFUSED = [
     ({"start_at": SOON, "end_at": SOON.replace(year=2029)}, "end_at", "is before start_at"),
     ({"jitter_seconds": 90_000.0}, "jitter_seconds", "outside 0 to 86400 s"),
     ({"jitter_seconds": 7200.0, "cron_expr": "@hourly"}, "jitter_seconds", "is longer than the period of '@hourly'"),
+    ({"start_at": SOON.replace(year=1)}, "start_at", "is outside 1970 to 9990; leave it out"),
+    ({"end_at": SOON.replace(year=9995)}, "end_at", "is outside 1970 to 9990; leave it out"),
+    ({"start_at": "soon", "end_at": SOON}, "start_at", "invalid format"),
+    ({"cron_expr": None}, "cron_expr", "cannot be null"),
+    ({"time_zone": None}, "time_zone", "cannot be null"),
+    ({"task_path": None}, "task_path", "cannot be null"),
     ({"catch_up_bound": 1001}, "catch_up_bound", "outside 1 to 1000"),
     ({"overlap": "perhaps"}, "overlap", "not a valid choice"),
     ({"args": []}, "args", "missing a required argument: 'left'"),
@@ -65,6 +71,10 @@ def test_what_could_not_fire_or_run_is_refused_when_it_is_saved(django_project, 
         found = refusals(**changes)
     assert list(found) == [field]
     assert reason in found[field]
+
+
+def test_a_moment_without_a_zone_is_one_of_the_projects(django_project):
+    assert "is before start_at" in refusals(start_at=datetime(2099, 1, 1), end_at=SOON)["end_at"]
 
 
 def test_a_good_one_is_not_refused(django_project):

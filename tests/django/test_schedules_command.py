@@ -76,7 +76,8 @@ def test_everything_that_can_be_said_is_stored(schedules, pg):
             "end_at: end_at 2030-01-01T00:00:00+00:00 is before start_at",
         ),
         (["x", "* * * * *", ADD, "--args", "[1]", "--jitter", "2m"], "jitter_seconds: a jitter of 120 s is longer"),
-        (["job", "@daily", ADD, "--args", "[1]"], "there is a schedule 'job' already"),
+        (["x", "@daily", ADD, "--args", "[1]", "--start-at", "9995-01-01"], "start_at: start_at 9995-01-01"),
+        (["job", "@daily", ADD, "--args", "[1]"], "name: there is a schedule 'job' already; change it"),
     ],
 )
 def test_bad_input_is_refused_with_field_and_remedy(schedules, job, arguments, said):
@@ -92,6 +93,42 @@ def test_an_edit_changes_what_it_names_and_nothing_else(schedules, job, pg):
     assert pg.execute("SELECT timeout_seconds FROM periodic_tasks").fetchone() == (None,)
     assert "nothing is to be changed" in schedules("edit", "early", code=2)
     assert "cron_expr: " in schedules("edit", "early", "--cron", "nonsense", code=2)
+
+
+def test_a_rename_to_a_name_that_is_taken_is_refused(schedules, job):
+    schedules("add", "other", "@daily", ADD, "--args", "[1]")
+    assert "name: there is a schedule 'job' already" in schedules("edit", "other", "--rename", "job", code=2)
+
+
+def test_an_edit_undoes_nothing_that_happened_since_it_read_the_row(schedules, job, pg, monkeypatch):
+    from reproq_django.periodic_tasks import PeriodicTask
+
+    def paused_meanwhile(self, **options):
+        pg.execute("UPDATE periodic_tasks SET enabled = false, declared = '{}'")
+
+    monkeypatch.setattr(PeriodicTask, "full_clean", paused_meanwhile)
+    schedules("edit", "job", "--cron", "@daily")
+    row = "SELECT cron_expr, enabled, declared::text FROM periodic_tasks"
+    assert pg.execute(row).fetchone() == ("@daily", False, "{}")
+
+
+def test_every_command_works_where_django_uses_no_time_zones(schedules, pg):
+    from django.test import override_settings
+
+    with override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo"):
+        schedules("add", "job", "0 9 * * *", ADD, "--args", "[1]", "--start-at", "2030-01-01")
+        first = pg.execute("SELECT upcoming[1] FROM periodic_tasks").fetchone()
+        assert first == (datetime(2030, 1, 1, tzinfo=UTC),)
+        (line,) = [json.loads(text) for text in schedules("list", "--json").splitlines()]
+        assert datetime.fromisoformat(line["next_run_at"]) == first[0]
+        assert schedules("next", "job", "-n", "1").startswith("Tue 2030-01-01 09:00:00 +0900  2030-01-01 00:00:00 UTC")
+        schedules("edit", "job", "--end-at", "2031-01-01T00:00:00Z")
+        assert schedules("run", "job") == "run 1 is enqueued\n"
+        shown = json.loads(schedules("show", "job", "--json"))
+        assert shown["start_at"] == "2030-01-01T00:00:00+09:00"
+        assert shown["ticks"][0]["due_at"].endswith("+09:00")
+        assert schedules("skip", "job").startswith("job skips ")
+        assert schedules("check") == "every schedule can fire, and none is overdue\n"
 
 
 def test_one_that_is_not_there_is_said_with_a_near_name(schedules, job):
@@ -155,7 +192,7 @@ def test_check_judges_what_is_stored(schedules, job, pg):
     pg.execute("UPDATE periodic_tasks SET upcoming = ARRAY[now() - interval '1 h']")
     said = schedules("check", code=3)
     assert "job: task_path: the schedule names the task 'tests.django.tasks.gone'" in said
-    assert "job: nobody has looked at it for 3600 s; start a worker, or reproq beat" in said
+    assert "job has been due for 3600 s; start a worker, or reproq beat" in said
 
 
 def test_what_is_declared_and_not_stored_is_told_by_list_check_and_doctor(schedules, capsys):
@@ -199,6 +236,28 @@ def test_a_status_with_everything_paused_asks_for_no_scheduler(schedules, job, c
     schedules("pause", "job")
     run(["status"])
     assert "schedules  0 on, 1 paused\n" in capsys.readouterr().out
+
+
+def test_a_status_shows_how_late_ticks_are_what_is_overdue_and_the_last_beat(schedules, job, pg, capsys):
+    pg.execute(
+        "INSERT INTO reproq_ticks (periodic_task_id, due_at, outcome, run_id, decided_at)"
+        " SELECT id, now() - interval '20 s', 'enqueued', 1, now() - interval '19.75 s' FROM periodic_tasks"
+    )
+    pg.execute("UPDATE periodic_tasks SET upcoming = ARRAY[now() - interval '1 h']")
+    pg.execute("INSERT INTO reproq_workers (worker_id, role, beats) VALUES ('beat-1', 'beat', true)")
+    run(["status"])
+    said = capsys.readouterr().out
+    assert "schedules  1 on, 0 paused; last beat 0 s ago\n" in said
+    assert "lag        0.250 s from due to enqueued, 0.250 s at most\n" in said
+    assert "overdue    job has been due for 3600 s\n" in said
+    run(["status", "--json"])
+    told = json.loads(capsys.readouterr().out)["schedules"]
+    assert (told["lag_p50_seconds"], told["lag_max_seconds"]) == (0.25, 0.25)
+    assert told["overdue"]["job"] == pytest.approx(3600, abs=5)
+    assert told["last_beat_seconds"] == pytest.approx(0, abs=5)
+    pg.execute("UPDATE periodic_tasks SET cron_expr = '@daily'")
+    run(["status"])
+    assert "overdue    job was changed, and nobody has looked at it since\n" in capsys.readouterr().out
 
 
 def test_a_sync_prints_what_it_did(schedules, pg):

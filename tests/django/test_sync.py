@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import IntegrityError
 from django.test import override_settings
 
 from reproq.errors import ConfigurationError
@@ -256,6 +257,17 @@ def test_a_check_names_the_task_the_line_and_every_fault(django_project, monkeyp
     assert "missing a required argument: 'note'" in message.msg
 
 
+def test_a_check_names_two_schedules_of_one_name(django_project, monkeypatch):
+    from reproq_django import schedule_checks
+    from tests.django import scheduled
+
+    pairs = [(scheduled.nightly, declared("@daily")), (scheduled.nightly, declared("@hourly"))]
+    monkeypatch.setattr(schedule_checks, "declarations", lambda: pairs)
+    found = [message.msg for message in schedule_checks.check_declarations()]
+    assert len(found) == 2
+    assert all("name: another schedule of the code bears it; say name=… in one of them." in text for text in found)
+
+
 def test_a_check_names_a_module_that_cannot_be_imported(django_project):
     from reproq_django.schedule_checks import check_declarations
 
@@ -290,6 +302,28 @@ def test_a_migrate_leaves_schedules_alone_where_that_is_said(db):
 def test_a_migrate_does_not_fail_for_a_module_that_cannot_be_imported(db, capsys):
     migrated(TASK_MODULES=["no.such.module"])
     assert "Schedules are not synchronised: the task module no.such.module" in capsys.readouterr().err
+
+
+def test_arguments_that_json_changes_are_the_same_at_the_next_sync(db, declare):
+    declare(("never", {"cron_expr": "@daily", "args": [("a", 1)]}))
+    assert synced().created == ["tests.django.scheduled.never"]
+    assert synced().unchanged == ["tests.django.scheduled.never"]
+    assert row("tests.django.scheduled.never").args == [["a", 1]]
+
+
+def test_moments_are_the_same_at_the_next_sync_where_django_uses_no_time_zones(db, declare):
+    start = datetime.fromisoformat("2030-01-01T12:00:00+02:00")
+    declare(("nightly", {"cron_expr": "@daily", "start_at": start}))
+    with override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo"):
+        assert synced().created == [PATH]
+        assert synced().unchanged == [PATH]
+
+
+def test_a_row_that_the_table_refuses_is_no_row_that_was_there(db, declare, pg):
+    pg.execute("ALTER TABLE periodic_tasks ADD CONSTRAINT named CHECK (name <> 'nope')")
+    declare(("nightly", {"cron_expr": "@daily", "name": "nope"}))
+    with pytest.raises(IntegrityError, match="named"):
+        synced()
 
 
 def test_moments_survive_the_way_through_json(db, declare):

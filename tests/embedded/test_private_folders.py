@@ -91,6 +91,16 @@ def test_a_socket_folder_of_another_user_is_refused_and_kept(tmp_path: Path, as_
     assert folder.exists()
 
 
+def test_a_folder_that_is_no_socket_folder_of_ours_is_never_removed(tmp_path: Path) -> None:
+    """A server that was started by hand listens in /tmp, say, or nowhere, which is the folder one stands in."""
+    for folder in (tmp_path, Path()):
+        sockets.remove(folder, folder.stat().st_uid)
+        assert folder.exists()
+    (ours := tmp_path / f"reproq-{os.geteuid()}-0123456789abcdef").mkdir()
+    sockets.remove(ours, os.geteuid())
+    assert not ours.exists()
+
+
 def test_a_socket_folder_that_was_swapped_under_a_running_server_is_noticed(new_server: NewServer) -> None:
     server = new_server()
     server.start()

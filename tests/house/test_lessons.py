@@ -39,6 +39,9 @@ SLUGS = {
     "an-invalid-expression-that-fails-for-ever",
     "a-function-that-no-test-ever-called",
     "sync-switches-on-what-was-switched-off",
+    "lost-commit-taken-for-failure-or-for-success",
+    "listen-behind-a-transaction-pooler",
+    "prepared-statements-behind-a-transaction-pooler",
 }
 
 

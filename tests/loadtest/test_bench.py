@@ -145,12 +145,17 @@ def test_a_drain_has_rate_ceiling_goals_and_costs(place: Place) -> None:
     assert rate.middle.value > 5
     assert rate.middle.reference
     assert rate.middle.reference > 50
-    assert [goal.words("runs/s") for goal in rate.goals] == ["ratio ≥ 0.55", "≥ 20,000 runs/s"]
     costs = rate.middle.costs
     assert costs is not None
     assert costs.children_cpu_seconds > 0
     assert 0 < costs.commits < 2_000
     assert memory.middle.value > 10
+
+
+def test_a_drain_of_few_runs_is_not_judged_by_its_rate() -> None:
+    judged, short = (drain.goals_of(Case("pool", 1, 100, runs)) for runs in (50_000, 49_999))
+    assert [goal.words("runs/s") for goal in judged] == ["ratio ≥ 0.55", "≥ 20,000 runs/s"]
+    assert short == ()
 
 
 def test_costs_are_those_of_claims_and_ends(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from reproq.config import Config
@@ -84,6 +85,18 @@ def test_a_beat_fires_a_schedule_at_its_moment_and_looks_no_sooner(bench, schedu
     assert told["schedule"] == "job"
     assert told["lag_seconds"] == pytest.approx(0.05)
     assert one.lags == [(Measure.SCHEDULE_LAG, [pytest.approx(0.05)])]
+
+
+def test_a_tick_costs_one_look(bench, schedule, beating):
+    schedule()
+    one = beating()
+    one.steps()
+    bench.clock.advance(9.99)
+    one.steps()
+    before = one.looks()
+    bench.clock.advance(10.05)
+    one.steps()
+    assert (len(one.told("schedule.enqueued")), one.looks() - before) == (1, 1)
 
 
 def test_a_beat_waits_for_the_next_moment_and_not_for_longer(bench, schedule, beating):
@@ -219,6 +232,51 @@ def test_a_draining_worker_fires_nothing_more(bench, schedule):
     del executor.payloads["held"]
     with bench.pg.cursor() as cursor:
         assert ticks(cursor) == []
+
+
+def test_what_stays_overdue_is_told_once_until_it_has_been_looked_at(bench, schedule, beating):
+    schedule()
+    one = beating()
+    one.steps()
+    with psycopg.connect(bench._dsn) as other:
+        other.execute("SELECT FROM periodic_tasks FOR UPDATE")
+        for _ in range(8):
+            bench.clock.advance(10)
+            one.steps()
+        assert [told["reason"] for told in one.told("schedule.overdue")] == ["another session holds it"]
+    for _ in range(3):
+        bench.clock.advance(1)
+        one.steps()
+    assert one.told("schedule.caught_up") + one.told("schedule.enqueued") != []
+    assert len(one.told("schedule.overdue")) == 1
+
+
+def test_a_worker_without_a_beat_says_that_nobody_fires(bench, schedule):
+    schedule()
+    worker, _, events = bench.worker(beat=False)
+    for _ in range(26):
+        bench.clock.advance(5)
+        bench.steps(worker)
+    (told,) = [event.fields for event in events if event.name == "schedule.overdue"]
+    assert told["reason"].startswith("nobody fires it; start reproq beat")
+
+
+def test_a_worker_that_only_fills_lists_looks_before_the_shortest_runs_out(bench):
+    worker, _, _ = bench.worker(beat=False, beat_interval=3600.0)
+    bench.steps(worker)
+    bench.pg.execute("INSERT INTO periodic_tasks (name, cron_expr, task_path) VALUES ('job', '* * * * * *', 'x.y')")
+    bench.clock.advance(10.1)
+    bench.steps(worker)
+    assert bench.pg.execute("SELECT cardinality(upcoming) FROM periodic_tasks").fetchone() == (50,)
+
+
+def test_each_look_is_told_with_what_it_came_to(bench, schedule, beating):
+    schedule()
+    one = beating()
+    one.steps()
+    (looked,) = one.told("schedule.looked")
+    assert (looked["fired"], looked["filled"]) == (0, 0)
+    assert looked["next_s"] == pytest.approx(20.0)
 
 
 def test_a_queued_tick_is_fired_within_a_second_of_the_end_it_waits_for(bench, schedule, beating):

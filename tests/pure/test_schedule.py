@@ -298,6 +298,24 @@ def test_start_and_end_belong_to_what_they_enclose() -> None:
     start, end = datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 12, 3, tzinfo=UTC)
     timing = understood(written("0 0 * * *", start_at=start, end_at=end))
     assert list(timing.due(NOON)) == [start, start + DAY, end]
+    just_after = understood(written("0 0 * * *", start_at=start + timedelta(milliseconds=1), end_at=end))
+    assert next(just_after.due(NOON)) == start + DAY
+
+
+def test_bounds_between_which_it_never_fires_are_refused() -> None:
+    start, end = datetime(2030, 2, 1, tzinfo=UTC), datetime(2030, 3, 1, tzinfo=UTC)
+    (fault,) = faults(written("@yearly", start_at=start, end_at=end))
+    assert fault.field == "end_at"
+    assert "'@yearly' never fires between start_at 2030-02-01T00:00:00+00:00 and end_at 2030-03-01" in str(fault)
+    assert list(faults(written("@monthly", start_at=end, end_at=end))) == []
+
+
+@pytest.mark.parametrize("field", ["start_at", "end_at"])
+@pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=UTC), datetime(9995, 1, 1, tzinfo=UTC)])
+def test_a_bound_near_the_ends_of_time_is_refused_at_its_field(field: str, moment: datetime) -> None:
+    (fault,) = faults(written(**{field: moment}))
+    assert fault.field == field
+    assert f"{field} {moment.isoformat()} is outside 1970 to 9990; leave it out for no bound" in str(fault)
 
 
 # -- the list that a row keeps ----------------------------------------------------------------------------------------
@@ -348,3 +366,15 @@ def test_a_list_that_has_ended_is_never_filled_again() -> None:
     soon = Timing(parse("* * * * *"), UTC, end_at=NOON + timedelta(minutes=2))
     made = refill(soon, CatchUp.LATEST, 100, None, NOON)
     assert (len(made.moments), made.computed_until) == (2, HORIZON)
+
+
+def test_what_comes_every_28_years_is_listed_ten_years_ahead_and_its_next_moment_in_any_case() -> None:
+    began = time.process_time()
+    rare = Timing(parse("0 */12 29 2 */7"), ZoneInfo("Europe/Berlin"))
+    made = refill(rare, CatchUp.LATEST, 100, None, NOON)
+    assert time.process_time() - began < 0.5
+    assert [moment.astimezone(ZoneInfo("Europe/Berlin")).year for moment in made.moments] == [2032, 2032]
+    assert (made.computed_until, made.refill_at) == (NOON + 3653 * DAY, NOON + DAY)
+    later = refill(rare, CatchUp.LATEST, 100, None, datetime(2033, 1, 1, tzinfo=UTC))
+    assert [moment.year for moment in later.moments] == [2060]
+    assert later.refill_at == datetime(2033, 1, 2, tzinfo=UTC)

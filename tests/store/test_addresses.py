@@ -166,6 +166,18 @@ def test_a_connection_that_breaks_without_a_state_is_an_outage() -> None:
     assert not is_outage(ValueError("ours"))
 
 
+def test_of_several_hosts_each_must_refuse_before_nobody_waits(dsn: str) -> None:
+    """The one that would let us in may be down, while its neighbour is no server of ours."""
+    host, missing = conninfo.conninfo_to_dict(dsn)["host"], "reproq_test_nowhere"
+    down = conninfo.make_conninfo(dsn, host=f"{host},/nonexistent", port=",", dbname=missing)
+    with pytest.raises(psycopg.OperationalError, match="does not exist") as caught:
+        Database(down, "tests").connected()
+    assert is_outage(caught.value)
+    refused = conninfo.make_conninfo(dsn, host=f"{host},{host}", port=",", dbname=missing)
+    with pytest.raises(ConfigurationError, match="refuses us"):
+        Database(refused, "tests").connected()
+
+
 @pytest.mark.parametrize("name", ["InvalidTextRepresentation", "UntranslatableCharacter", "CheckViolation"])
 def test_a_refused_value_is_a_bad_row(name: str) -> None:
     assert is_bad_row(getattr(errors, name)("…"))

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from reproq.cli.worker import answer_seconds
 from reproq.config import Config
@@ -64,6 +66,23 @@ def test_a_statement_whose_packets_vanish_is_given_up(proxy: Proxy) -> None:
         cursor.execute("SELECT 1")
     assert time.monotonic() - began_s < PATIENCE_SECONDS  # TCP alone would try for a quarter of an hour
     database.close()
+
+
+def unsent_bytes(port: int) -> int:
+    """What the kernel has still to send to a port of this host, also for who has closed his connection."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return sum(int(at[4].partition(":")[0], 16) for at in lines if int(at[2].partition(":")[2], 16) == port)
+
+
+def test_what_is_given_up_before_it_was_sent_never_arrives(proxy: Proxy) -> None:
+    port = int(conninfo.conninfo_to_dict(proxy.dsn)["port"])
+    database = Database(proxy.dsn, "impatient", answer_seconds=ANSWER_SECONDS)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT 1")
+    proxy.freeze()
+    with pytest.raises(AnswerOverdue), database.statement() as cursor:
+        cursor.execute("SELECT length(%s)", ["x" * (64 << 20)])  # more than fits on the way to the proxy
+    assert unsent_bytes(port) < 1000  # what closes the request to cancel may be under way
 
 
 def test_the_store_thread_asks_again_until_a_lock_is_let_go(dsn: str, pg: psycopg.Connection) -> None:

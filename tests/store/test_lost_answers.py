@@ -9,7 +9,9 @@ from reproq.lifecycle import Claim, Failure, Kind, Outcome, Release, Status, Suc
 from reproq.store.db import Database
 from reproq.store.finalising import Finalisation
 from reproq.store.requests import FinalizeRuns
+from tests.store.proxy import Fate, Proxy
 from tests.store.rows import HASH, NOW, TOKEN, every_row, insert
+from tests.store.test_thread import Loop
 
 ENDS = {
     "success": (Success("1"), Status.SUCCESSFUL),
@@ -73,6 +75,28 @@ def test_a_claim_that_passed_to_somebody_is_not_taken_for_an_end_that_was_stored
     pg.execute(meanwhile)
     assert request.run(database, NOW).stored == {}
     assert request.run(database, NOW).stored == {}
+
+
+@pytest.mark.lesson("lost-commit-taken-for-failure-or-for-success")
+@pytest.mark.parametrize("fate", [Fate.CUT, Fate.LOSE_ANSWER])
+def test_whether_the_end_or_the_answer_to_its_commit_was_lost_it_is_stored_once_and_known(
+    fate: Fate, proxy: Proxy, pg: psycopg.Connection
+) -> None:
+    """Both look alike from here: the connection broke before an answer. Who takes it for a failure puts a run back that
+    has ended, who takes it for a success loses the end that never arrived."""
+    run_id = insert(pg.cursor(), Status.RUNNING)
+    fates = iter([fate])
+    proxy.fate = lambda message: next(fates, Fate.PASS) if b"UPDATE task_runs" in message else Fate.PASS
+    loop = Loop(proxy.dsn)
+    try:
+        (answer,) = loop.ask(ending(run_id, Success("1")))
+        loop.wait(lambda: len(loop.notices) == 2)
+    finally:
+        loop.close()
+    assert answer.result.stored == {(run_id, TOKEN): Status.SUCCESSFUL}
+    assert next(fates, None) is None, "nothing was lost"
+    row = pg.execute("SELECT status, attempts, return_value::text, releases FROM task_runs").fetchone()
+    assert row == ("SUCCESSFUL", 1, "1", 0)
 
 
 def test_an_end_that_is_asked_for_once_asks_nothing_more(database: Database, pg: psycopg.Connection) -> None:

@@ -6,11 +6,13 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from reproq.schedule.upcoming import AHEAD, ON_TIME
+from reproq.schedule.upcoming import AHEAD, ON_TIME, refill
+from reproq.scheduler.beat import fire_once
 from reproq.spec import make_spec
 from reproq.store import periodic
 from reproq.store.db import Database
-from reproq.store.periodic import FirePeriodicTasks
+from reproq.store.periodic import FirePeriodicTasks, RefillLists
+from reproq.telemetry.events import Telemetry
 from tests.store.periodic_rows import MINUTE, NOW, add, at, column, fire_all, ticks
 from tests.store.rows import read
 
@@ -132,12 +134,30 @@ def test_a_tick_so_old_that_it_may_be_forgotten_is_refused(cursor):
         periodic.fire(cursor, "job", NOW - 31 * DAY, now=NOW)
 
 
-def test_a_tick_that_is_listed_anew_does_not_fire_again(cursor):
+def test_a_tick_that_was_fired_ahead_of_its_time_is_not_listed_again(cursor):
     add(cursor)
     periodic.fire(cursor, "job", at(1), now=NOW)
     refilled(cursor, NOW)
-    assert column(cursor, "upcoming")[0] == at(1)
+    assert column(cursor, "upcoming")[0] == at(2)
     assert [fired.due_at for fired in fire_all(cursor, now=at(2))] == [at(2)]
+
+
+def test_a_tick_that_is_listed_though_it_was_fired_does_not_fire_again(cursor):
+    add(cursor)
+    periodic.fire(cursor, "job", at(1), now=NOW)
+    cursor.execute("UPDATE periodic_tasks SET upcoming = %s::timestamptz || upcoming", [at(1)])
+    assert [fired.due_at for fired in fire_all(cursor, now=at(2))] == [at(2)]
+
+
+def test_a_tick_that_was_skipped_months_ahead_stays_skipped(cursor):
+    add(cursor, cron_expr="@yearly")
+    new_year = periodic.skip(cursor, "job", now=NOW)
+    refilled(cursor, NOW + DAY)
+    periodic.prune(cursor, now=NOW + 60 * DAY)
+    refilled(cursor, NOW + 60 * DAY)
+    assert column(cursor, "next_run_at") > new_year
+    assert periodic.skip(cursor, "job", now=NOW) > new_year
+    assert fire_all(cursor, now=new_year) == []
 
 
 # -- overlap ----------------------------------------------------------------------------------------------------------
@@ -313,6 +333,28 @@ def test_a_row_that_cannot_be_computed_says_why_once_and_stops_no_other(cursor):
     assert cursor.execute("SELECT fault FROM periodic_tasks WHERE name = 'bad'").fetchone() == ("",)
 
 
+@pytest.mark.parametrize("moment", ["-infinity", "infinity", "0001-01-01 00:00+00"])
+@pytest.mark.parametrize("column", ["start_at", "end_at"])
+def test_a_bound_that_python_cannot_count_with_is_refused_by_the_table(cursor, column, moment):
+    insert = f"INSERT INTO periodic_tasks (name, cron_expr, task_path, {column}) VALUES ('bad', '@daily', 'x.y', %s)"
+    with pytest.raises(errors.CheckViolation, match="periodic_tasks_times_readable"):
+        cursor.execute(insert, [moment])
+
+
+def test_a_row_on_which_the_computation_breaks_says_so_and_stops_no_other(cursor, monkeypatch):
+    def broken(timing, *rest):
+        if timing.expression.text == "@daily":
+            raise OverflowError("date value out of range")
+        return refill(timing, *rest)
+
+    cursor.execute("INSERT INTO periodic_tasks (name, cron_expr, task_path) VALUES ('bad', '@daily', 'x.y')")
+    cursor.execute("INSERT INTO periodic_tasks (name, cron_expr, task_path) VALUES ('good', '@hourly', 'x.y')")
+    monkeypatch.setattr(periodic, "refill", broken)
+    told = {"bad": "it cannot be computed: OverflowError: date value out of range"}
+    assert periodic.refill_due(cursor, now=NOW) == told
+    assert cursor.execute("SELECT name FROM periodic_tasks WHERE upcoming <> '{}'").fetchall() == [("good",)]
+
+
 def test_a_row_that_cannot_be_fired_says_why_and_stops_no_other(dsn, pg):
     with pg.cursor() as cursor:
         for name in ("a", "bad", "c"):
@@ -351,3 +393,78 @@ def test_ticks_are_forgotten_after_thirty_days(cursor):
     fire_all(cursor, now=at(2))
     assert periodic.prune(cursor, now=at(1) + 30 * DAY + timedelta(seconds=1)) == 1
     assert ticks(cursor) == [(at(2), "enqueued")]
+
+
+def test_a_tick_that_waits_for_a_run_is_not_forgotten_however_long_that_takes(cursor):
+    add(cursor, overlap="queue_one")
+    (first,) = fire_all(cursor, now=at(1))
+    fire_all(cursor, now=at(2))
+    later = NOW + 40 * DAY
+    assert periodic.prune(cursor, now=later) == 1
+    finish(cursor, first.run_id)
+    (fired,) = periodic.fire_due(cursor, now=later)
+    assert (fired.due_at, fired.outcome) == (at(2), "enqueued")
+
+
+# -- how schedules stand ----------------------------------------------------------------------------------------------
+
+
+def test_health_tells_what_is_overdue_how_late_ticks_are_and_when_a_scheduler_was_last_seen(cursor):
+    nothing = periodic.health(cursor, now=NOW)
+    assert (nothing.enabled, nothing.overdue, nothing.lag_p50_seconds, nothing.last_beat_seconds) == (0, {}, None, None)
+    add(cursor)
+    for minute, lag in ((1, 0.1), (2, 0.3), (3, 4.0)):
+        fire_all(cursor, now=at(minute, lag))
+    cursor.execute("INSERT INTO reproq_workers (worker_id, beats, last_seen_at) VALUES ('w', true, %s)", [at(3)])
+    found = periodic.health(cursor, now=at(4, 20))
+    assert found.overdue == {"job": pytest.approx(20.0)}
+    assert (found.lag_p50_seconds, found.lag_max_seconds) == (pytest.approx(0.3), pytest.approx(4.0))
+    assert found.last_beat_seconds == pytest.approx(80.0)
+    assert periodic.health(cursor, now=at(4, 20), has_beat=False).overdue == {}
+
+
+def test_a_changed_schedule_that_nobody_has_looked_at_is_overdue_since_nobody_knows_when(cursor):
+    add(cursor)
+    cursor.execute("UPDATE periodic_tasks SET cron_expr = '@hourly'")
+    assert periodic.health(cursor, now=NOW).overdue == {"job": None}
+
+
+# -- many lists -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unfilled(pg):
+    """More periodic tasks than one look fills, of which none has a list."""
+    count = periodic.REFILL_LIMIT + 1
+    pg.execute(
+        "INSERT INTO periodic_tasks (name, cron_expr, task_path)"
+        " SELECT n, '@daily', 'x.y' FROM generate_series(1, %s) AS n",
+        [count],
+    )
+    return count
+
+
+@pytest.mark.parametrize("look", [FirePeriodicTasks, RefillLists])
+def test_a_look_says_that_more_lists_are_to_be_filled(dsn, unfilled, look):
+    database = Database(dsn, "beat")
+    answers = [look().run(database, NOW) for _ in range(2)]
+    database.close()
+    assert [answer.filled for answer in answers] == [periodic.REFILL_LIMIT, 1]
+    assert [answer.is_partial for answer in answers] == [True, False]
+
+
+def test_a_beat_that_fires_once_fills_every_list(dsn, pg, unfilled):
+    database = Database(dsn, "beat")
+    assert fire_once(database, Telemetry()) == ([], "")
+    database.close()
+    assert pg.execute("SELECT count(*) FROM periodic_tasks WHERE upcoming = '{}'").fetchone() == (0,)
+
+
+def test_a_prune_that_the_server_cancels_ends_no_worker(dsn, pg, monkeypatch):
+    def cancelled(cursor, now=None):
+        raise errors.QueryCanceled("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(periodic, "prune", cancelled)
+    database = Database(dsn, "beat")
+    assert periodic.PruneTicks().run(database, NOW) == 0
+    database.close()

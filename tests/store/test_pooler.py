@@ -1,28 +1,112 @@
-"""Whether a pooler is in between is seen by the connection itself; behind one nothing is prepared.
+"""A real PgBouncer in transaction mode, and the server without it: what is recognised, what is done without, and what
+is said where somebody was wrong about it."""
 
-These tests run twice: straight to the server, and through a real PgBouncer (tests/plugins/pooler.py).
-"""
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from psycopg import conninfo
 
+from reproq.cli.doctor import examine
+from reproq.config import Config
+from reproq.errors import ConfigurationError
+from reproq.store import listener
 from reproq.store.db import Database
+from reproq.store.poolers import is_pooled
 from reproq.store.requests import ListQueues
 from tests.plugins import pooler
+from tests.plugins.databases import TestServer, binaries
+from tests.store.test_listener import Loop as ListeningLoop
+from tests.store.test_thread import Ask, Loop
 
 
-def test_a_pooler_is_recognised(dsn: str) -> None:
-    database = Database(dsn, "tests")
-    connection = database.connected()
-    assert (connection.prepare_threshold is None) is pooler.wanted()
-    database.close()
+@pytest.fixture(scope="module")
+def bouncer(server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PgBouncer before the tests' server."""
+    folder = Path(tmp_path_factory.mktemp("bouncer") / "pooler")
+    yield pooler.start(folder, server.dsn, binaries())
+    pooler.stop(folder)
 
 
-@pytest.mark.parametrize("mode", ["auto", "on"])
-def test_a_statement_comes_again_as_often_as_it_likes(mode: str, dsn: str) -> None:
-    """Each time in another session of the server's, which another client may have used."""
+@pytest.fixture
+def straight(server: TestServer, dsn: str) -> str:
+    """This test's database, straight on the server."""
+    return conninfo.make_conninfo(server.dsn, dbname=conninfo.conninfo_to_dict(dsn)["dbname"])
+
+
+@pytest.fixture
+def pooled(bouncer: str, straight: str) -> str:
+    """The same, through PgBouncer."""
+    return conninfo.make_conninfo(bouncer, dbname=conninfo.conninfo_to_dict(straight)["dbname"])
+
+
+def in_turn(dsn: str, mode: str) -> None:
+    """Ask the same over three connections in turn: behind a pooler each time in another session, which others share."""
     databases = [Database(dsn, "tests", pooler=mode) for _ in range(3)]
-    for _ in range(8):
+    try:
+        for _ in range(8):
+            for database in databases:
+                assert ListQueues().run(database, None) == []
+    finally:
         for database in databases:
-            assert ListQueues().run(database, None) == []
-    for database in databases:
+            database.close()
+
+
+def test_a_pooler_is_recognised(straight: str, pooled: str) -> None:
+    for address, behind in ((straight, False), (pooled, True)):
+        database = Database(address, "tests")
+        assert (is_pooled(database.connected()), database.connected().prepare_threshold is None) == (behind, behind)
         database.close()
+
+
+@pytest.mark.lesson("prepared-statements-behind-a-transaction-pooler")
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_a_statement_comes_again_as_often_as_it_likes(mode: str, pooled: str) -> None:
+    in_turn(pooled, mode)
+
+
+@pytest.mark.lesson("listen-behind-a-transaction-pooler")
+def test_behind_a_pooler_nobody_waits_for_notify_and_the_log_says_so(
+    pooled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "PROOF_SECONDS", 0.5)
+    loop = ListeningLoop(pooled)
+    try:
+        loop.wait(lambda: bool(loop.notices))
+        assert loop.ear.hears == 0
+    finally:
+        loop.close()
+    assert "no notification arrives, as behind a pooler in transaction mode; name an address" in loop.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("on", "pooler = on, but the server itself answers at host=.*; set pooler = auto"),
+        ("off", "pooler = off, but a pooler answers at host=.*; set pooler = auto, unless it keeps a session"),
+    ],
+)
+def test_who_is_wrong_about_a_pooler_is_told_once(mode: str, says: str, straight: str, pooled: str) -> None:
+    loop = Loop(straight if mode == "on" else pooled, pooler=mode)
+    try:
+        loop.ask(*[Ask(("SELECT 1",)) for _ in range(3)])
+        loop.wait(lambda: bool(loop.notices))
+    finally:
+        loop.close()
+    assert len(loop.notices) == 1
+    assert re.match(says, loop.notices[0])
+
+
+def test_the_doctor_tells_it_too(straight: str, pooled: str) -> None:
+    for address, mode, remedy in ((straight, "on", "set pooler = auto"), (pooled, "off", "set pooler = auto, unless")):
+        found = {finding.name: finding for finding in examine(Config(dsn=address, pooler=mode))}
+        assert found["pooler"].detail.startswith(f"pooler = {mode}, but ")
+        assert found["pooler"].remedy.startswith(remedy)
+        assert found["LISTEN"].ok is (address == straight)
+    assert "pooler" not in {finding.name for finding in examine(Config(dsn=straight))}
+
+
+def test_where_a_pooler_that_must_not_be_there_loses_statements_the_remedy_is_said(pooled: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"pooler = off, but our session with .* is not our own \(prepared"):
+        in_turn(pooled, "off")

@@ -56,8 +56,8 @@ class Ask:
 class Loop:
     """A loop that only waits: its selector must be woken by every answer and every notice."""
 
-    def __init__(self, dsn: str, *, answer_seconds: float = 0.0, **options: float) -> None:
-        self.store = StoreThread(Database(dsn, "w-1", answer_seconds=answer_seconds), **options)
+    def __init__(self, dsn: str, *, answer_seconds: float = 0.0, pooler: str = "auto", **options: float) -> None:
+        self.store = StoreThread(Database(dsn, "w-1", answer_seconds=answer_seconds, pooler=pooler), **options)
         self.selector = selectors.DefaultSelector()
         self.answers: list[Answer] = []
         self.notices: list[str] = []

@@ -13,15 +13,15 @@ from reproq import __version__
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.pgcron import last_of
 from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, database_options
-from reproq.cli.show import as_json_text, console
+from reproq.cli.show import as_json_text, console, unseen
 from reproq.config import Config
 from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
-from reproq.scheduler.pgcron import LATE_SECONDS as LATE_FOR_PG_CRON
 from reproq.scheduler.pgcron import our_jobs, trouble
 from reproq.store.db import Database, address, opened
 from reproq.store.insight import list_workers
-from reproq.store.periodic import LATE_SECONDS, ScheduleHealth, health
+from reproq.store.periodic import ScheduleHealth, health
 from reproq.store.pgcron import JobLine
+from reproq.store.poolers import is_pooled, mismatch
 from reproq.store.server import ServerFacts, listen_works, server_facts
 from reproq.store.workers import installation
 
@@ -87,6 +87,8 @@ def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
                 facts = server_facts(cursor)
             yield Finding("database", True, f"{where}, PostgreSQL {facts.version}")
             yield from judge(facts, config)
+            if fault := mismatch(config.pooler, is_pooled(database.connected()), where):
+                yield Finding("pooler", False, *fault.split("; ", 1))
             yield listening(database)
             yield (tables := migrated(database, project.migrate or MIGRATE))
             if tables.ok:
@@ -127,9 +129,9 @@ def fired(database: Database, config: Config, jobs: list[JobLine]) -> Finding:
     """Whether somebody fires the schedules, and lists their moments, without which pg_cron has nothing to fire."""
     with database.transaction() as cursor:
         alive = [one for one in list_workers(cursor) if one.beats and one.unseen_seconds <= config.lease]
-        found = health(cursor, late_seconds=LATE_FOR_PG_CRON if jobs and not alive else LATE_SECONDS)
+        found = health(cursor, has_beat=bool(alive) or not jobs)
     if found.overdue:
-        names = ", ".join(f"{name} for {seconds:.0f} s" for name, seconds in found.overdue.items())
+        names = ", ".join(f"{name} {unseen(seconds)}" for name, seconds in found.overdue.items())
         remedy = "start a worker or reproq beat, or see its log"
         if jobs:
             remedy += "; pg_cron fires what they list (a worker with --no-beat, too), and lists nothing itself"

@@ -35,6 +35,11 @@ def when_short(moment: datetime | None, zone: tzinfo | None = None) -> str:
     return local.strftime("%H:%M:%S" if local.date() == today else "%m-%d %H:%M")
 
 
+def unseen(seconds: float | None) -> str:
+    """For how long a schedule has been overdue."""
+    return "was changed, and nobody has looked at it since" if seconds is None else f"has been due for {seconds:.0f} s"
+
+
 def as_json_text(value: Any) -> str:
     """One line of JSON; moments in ISO 8601 with their offset."""
     return json.dumps(value, default=lambda moment: moment.isoformat())

@@ -9,7 +9,7 @@ import click
 
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
-from reproq.cli.show import as_json_text, console, when
+from reproq.cli.show import as_json_text, console, unseen, when
 from reproq.config import Config
 from reproq.retention import Rule, rules, shown
 from reproq.scheduler.pgcron import our_jobs
@@ -39,8 +39,8 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
         coming = [(rule, outlook(cursor, config.backend, rule)) for rule in rules(config.retention)]
         alive = [worker for worker in workers if is_alive(worker, config)]
         unserved = unserved_queues(ready_queues(cursor), alive)
-        schedules = health(cursor)
         jobs = [line for line in our_jobs(cursor) if line.job.active]
+        schedules = health(cursor, has_beat=not jobs or any(worker.beats for worker in alive))
     if as_json:
         facts = {"unfinished": unfinished, "finished_last_hour": finished, "unserved_queues": unserved}
         facts["schedules"] = asdict(schedules)
@@ -91,8 +91,11 @@ def lines_of(schedules: ScheduleHealth, alive: list[WorkerLine], jobs: list[JobL
         who = "pg_cron fires them" + ("" if last is None else f", and workers; {who}")
     fault = f", {schedules.at_fault} at fault (reproq schedules list)" if schedules.at_fault else ""
     yield f"schedules  {schedules.enabled} on, {schedules.paused} paused{fault}; {who}"
+    if schedules.lag_p50_seconds is not None:
+        lag, most = schedules.lag_p50_seconds, schedules.lag_max_seconds
+        yield f"lag        {lag:.3f} s from due to enqueued, {most:.3f} s at most"
     for name, seconds in schedules.overdue.items():
-        yield f"overdue    {name}: due for {seconds:.0f} s"
+        yield f"overdue    {name} {unseen(seconds)}"
 
 
 def covered(rule: Rule) -> str:

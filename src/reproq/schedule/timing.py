@@ -10,13 +10,14 @@ from typing import Final
 
 from reproq.errors import InvalidSchedule
 from reproq.schedule.expression import LEAP_YEAR, Expression, parse
-from reproq.schedule.zones import A_SECOND, moments, zone_named
+from reproq.schedule.zones import EARLIEST, HORIZON, moments, zone_named
 
 LOOKED_AT: Final = 100
 """Moments whose distances are looked at to tell how short the period is."""
 MAX_BOUND: Final = 1000
 """The most missed ticks that a periodic task may want to make up for: all of them are in one row."""
 MAX_JITTER_SECONDS: Final = 86_400.0
+JUST_BEFORE: Final = timedelta(microseconds=1)
 
 
 class Overlap(StrEnum):
@@ -62,7 +63,7 @@ class Timing:
         they enclose, and bound what the expression says, before the offset."""
         since = after - self.offset
         if self.start_at is not None:
-            since = max(since, self.start_at - A_SECOND)
+            since = max(since, self.start_at - JUST_BEFORE)
         for moment in moments(self.expression, self.zone, since):
             if self.end_at is not None and moment > self.end_at:
                 return
@@ -95,18 +96,36 @@ def faults(written: Written) -> Iterator[InvalidSchedule]:
         zone = zone_named(written.time_zone)
     except InvalidSchedule as fault:
         yield fault
-    if written.start_at and written.end_at and written.end_at < written.start_at:
-        yield InvalidSchedule(
-            f"end_at {written.end_at.isoformat()} is before start_at {written.start_at.isoformat()}; swap them, or "
-            "leave one out",
-            "end_at",
-        )
+    yield from _bound_faults(written, expression, zone)
     if not 0 <= written.jitter_seconds <= MAX_JITTER_SECONDS:
         yield InvalidSchedule(
             f"a jitter of {written.jitter_seconds:g} s is outside 0 to {MAX_JITTER_SECONDS:g} s", "jitter_seconds"
         )
     elif written.jitter_seconds and expression and zone:
         yield from _jitter_faults(written, expression, zone)
+
+
+def _bound_faults(written: Written, expression: Expression | None, zone: tzinfo | None) -> Iterator[InvalidSchedule]:
+    start, end = written.start_at, written.end_at
+    for field, moment in (("start_at", start), ("end_at", end)):
+        if moment is not None and not EARLIEST <= moment <= HORIZON:
+            yield InvalidSchedule(
+                f"{field} {moment.isoformat()} is outside {EARLIEST:%Y} to {HORIZON:%Y}; leave it out for no bound",
+                field,
+            )
+            return
+    if start and end and end < start:
+        yield InvalidSchedule(
+            f"end_at {end.isoformat()} is before start_at {start.isoformat()}; swap them, or leave one out", "end_at"
+        )
+    elif (
+        start and end and expression and zone and not any(Timing(expression, zone, end_at=end).due(start - JUST_BEFORE))
+    ):
+        yield InvalidSchedule(
+            f"{written.cron_expr!r} never fires between start_at {start.isoformat()} and end_at {end.isoformat()}; "
+            "widen them",
+            "end_at",
+        )
 
 
 def _jitter_faults(written: Written, expression: Expression, zone: tzinfo) -> Iterator[InvalidSchedule]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Final
 
 from reproq.schedule.timing import CatchUp, Timing
@@ -20,6 +20,8 @@ ON_TIME: Final = timedelta(seconds=10)
 """How late a tick may be fired without counting as missed; `sql/periodic.sql` says the same."""
 LONGEST_TRUST: Final = timedelta(days=1)
 """How long a list is believed: the rules of a zone may change with an update of the tz database."""
+LOOKS_AHEAD: Final = timedelta(days=3653)
+"""How far moments are looked for, beyond the first: fifty that come every 28 years would take a second."""
 FIRST_LOOK: Final = timedelta(minutes=1)
 LOOKS_FURTHER: Final = 4
 
@@ -48,11 +50,22 @@ def refill(timing: Timing, catch_up: CatchUp, bound: int, computed_until: dateti
     listed: list[datetime] = []
     due = timing.due(after)
     late = list(_until(now, due, listed))
-    ahead = listed + list(islice(due, AHEAD - len(listed)))
-    found = (*overdue, *late, *ahead)
-    if len(ahead) < AHEAD:
-        return Refill(kept_until, found, HORIZON, now + LONGEST_TRUST if ahead else None)
-    return Refill(kept_until, found, ahead[-1], min(ahead[AHEAD // 2], now + LONGEST_TRUST))
+    whole_until = _fill(listed, due, now + LOOKS_AHEAD)
+    refill_at = now + LONGEST_TRUST if listed else None
+    if refill_at is not None and len(listed) == AHEAD:
+        refill_at = min(listed[AHEAD // 2], refill_at)
+    return Refill(kept_until, (*overdue, *late, *listed), whole_until, refill_at)
+
+
+def _fill(listed: list[datetime], due: Iterator[datetime], far: datetime) -> datetime:
+    """Add moments, none but the first later than `far`; up to when the list is whole then."""
+    for moment in due:
+        if listed and moment > far:
+            return far
+        listed.append(moment)
+        if len(listed) == AHEAD:
+            return moment
+    return HORIZON
 
 
 def _until(now: datetime, due: Iterator[datetime], later: list[datetime]) -> Iterator[datetime]:

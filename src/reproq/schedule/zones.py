@@ -17,6 +17,8 @@ from reproq.schedule.expression import Expression
 LOOK_EVERY: Final = timedelta(days=1)
 """How far apart a change of the clock is looked for: no zone has had two within a day since time began."""
 A_SECOND: Final = timedelta(seconds=1)
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""No `start_at` or `end_at` is earlier: soon Python's years would end, and PostgreSQL's `-infinity` is no moment."""
 HORIZON: Final = datetime(9990, 1, 1, tzinfo=UTC)
 """Nothing fires later: beyond it Python's years end."""
 

@@ -119,5 +119,5 @@ def fire_once(database: Database, telemetry: Telemetry) -> tuple[list[Fired], st
         answer = FirePeriodicTasks().run(database, None)
         ticking.hear(answer, time.monotonic())
         decided += answer.fired
-        if answer.trouble or not answer.fired:
+        if answer.trouble or not answer.is_partial:
             return decided, answer.trouble

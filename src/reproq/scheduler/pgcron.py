@@ -15,8 +15,6 @@ from reproq.store.workers import installation
 
 STALE_SECONDS: Final = 150.0
 """A job of every minute that has not run for so long has missed two turns."""
-LATE_SECONDS: Final = 75.0
-"""What nobody has looked at for so long is overdue where only pg_cron fires."""
 
 
 @dataclass(frozen=True, slots=True)

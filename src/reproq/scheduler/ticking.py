@@ -7,7 +7,16 @@ question an interval, which an index answers.
 from collections.abc import Iterator
 from typing import Final
 
-from reproq.store.periodic import PRUNE_LIMIT, BeatAnswer, Fired, FirePeriodicTasks, PruneTicks, RefillLists
+from reproq.store.periodic import (
+    LATE_SECONDS,
+    LATE_WITHOUT_BEAT_SECONDS,
+    PRUNE_LIMIT,
+    BeatAnswer,
+    Fired,
+    FirePeriodicTasks,
+    PruneTicks,
+    RefillLists,
+)
 from reproq.telemetry.events import Measure, Telemetry
 from reproq.worker.duty import Duty
 
@@ -17,6 +26,8 @@ HELD_SECONDS: Final = 0.05
 """What is overdue and could not be fired is held by another scheduler, which is firing it: do not spin."""
 QUEUED_SECONDS: Final = 1.0
 """How often it is asked whether a run has ended for which a tick waits."""
+LISTS_SECONDS: Final = 10.0
+"""Who only fills lists looks as often as this at least: a list of every second is 50 seconds long."""
 NEVER: Final = float("inf")
 FIRST_PRUNE_SECONDS: Final = 60.0
 """Old ticks are not what a process that lives for seconds is for."""
@@ -36,6 +47,7 @@ class Ticking:
         self._looks = Duty()
         self._prunes = Duty(next_s=NEVER)
         self._trouble = ""
+        self._is_overdue = False
 
     @property
     def awaited(self) -> bool:
@@ -73,8 +85,11 @@ class Ticking:
         return {fired.queue_name for fired in answer.fired if fired.run_id is not None}
 
     def _wait_seconds(self, answer: BeatAnswer) -> float:
-        if answer.fired:
-            return 0.0  # there may be more of the same
+        is_due = answer.next_seconds is not None and answer.next_seconds <= 0
+        if answer.is_full or (answer.fired and is_due):
+            return 0.0
+        if not self._fires:
+            return min(self._interval_seconds, LISTS_SECONDS)
         wait = self._interval_seconds
         if answer.next_seconds is not None and not answer.trouble:
             until_due = HELD_SECONDS if answer.next_seconds <= 0 else answer.next_seconds + JUST_AFTER_SECONDS
@@ -91,6 +106,20 @@ class Ticking:
         if answer.trouble and answer.trouble != self._trouble:
             self._telemetry.emit("schedule.trouble", error=answer.trouble, next="the others may fire; asking again")
         self._trouble = answer.trouble
+        self._tell_overdue(answer)
+        if answer.fired or answer.next_seconds is not None:  # else nothing is scheduled
+            self._telemetry.emit(
+                "schedule.looked", fired=len(answer.fired), filled=answer.filled, next_s=answer.next_seconds
+            )
+
+    def _tell_overdue(self, answer: BeatAnswer) -> None:
+        """Once, until all of them have been looked at."""
+        late = LATE_SECONDS if self._fires else LATE_WITHOUT_BEAT_SECONDS
+        is_overdue = answer.next_seconds is not None and answer.next_seconds < -late and not answer.is_partial
+        if is_overdue and not self._is_overdue:
+            why = "another session holds it" if self._fires else "nobody fires it; start reproq beat, or see pg_cron"
+            self._telemetry.emit("schedule.overdue", reason=why, next="reproq status names it and asks again")
+        self._is_overdue = is_overdue
 
 
 def tell_fired(telemetry: Telemetry, fired: Fired) -> None:

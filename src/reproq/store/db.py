@@ -7,10 +7,11 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo, errors
 
-from reproq.errors import MIGRATE, AddressRefused, DatabaseUnavailable, MissingGrant, NotMigrated
+from reproq.errors import MIGRATE, AddressRefused, ConfigurationError, DatabaseUnavailable, MissingGrant, NotMigrated
 from reproq.store.addresses import fault_of
 from reproq.store.deadline import ImpatientConnection
-from reproq.store.statements import fetch_one
+from reproq.store.poolers import STATEMENTS_LOST, is_pooled, mismatch, statements_lost
+from reproq.store.unreachable import each_host
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -72,8 +73,11 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_refusal(error: psycopg.Error) -> bool:
-    """Whether the server or libpq refused the address itself, so that only a person can mend it."""
-    return error.sqlstate is None and any(words in str(error) for words in REFUSALS)
+    """Whether the server or libpq refused the address itself, so that only a person can mend it. Of several hosts each
+    must have: the one that would let us in may be away just now."""
+    if error.sqlstate is not None:
+        return False
+    return all(any(words in said for words in REFUSALS) for said in each_host(error))
 
 
 def is_bad_row(error: BaseException) -> bool:
@@ -98,6 +102,8 @@ class Database:
         self._answer_seconds = answer_seconds
         self._pooler = pooler
         self._connection: psycopg.Connection[Any] | None = None
+        self.remark = ""
+        """What is amiss with the way to the server, though it works; known from the first connection on."""
 
     def twin(self) -> "Database":
         """Another connection to the same place, made when it is first needed."""
@@ -107,7 +113,8 @@ class Database:
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         """A cursor in a transaction of its own, committed at the end. A broken connection is dropped.
 
-        Raises AddressRefused for a refused address, NotMigrated where our tables are missing, and MissingGrant.
+        Raises AddressRefused for a refused address, NotMigrated where our tables are missing, MissingGrant, and
+        ConfigurationError where a pooler that must not be there loses what is prepared.
         """
         with self._mended() as connection, connection.transaction(), connection.cursor() as cursor:
             yield cursor
@@ -135,6 +142,8 @@ class Database:
                 f"{error.diag.message_primary}; let the owner of the tables run what this prints: reproq sql grants "
                 "(with --producer, --worker or --operator, and the role)"
             ) from error
+        except STATEMENTS_LOST as error:
+            raise ConfigurationError(statements_lost(self._pooler, address(self.dsn), error)) from error
         except errors.ReadOnlySqlTransaction:
             self.close()  # a primary no more: whoever is one now is found by connecting again
             raise
@@ -159,7 +168,9 @@ class Database:
             raise
         connection.answer_seconds = self._answer_seconds
         self._connection = connection
-        if self._pooler == "on" or (self._pooler == "auto" and _is_pooled(connection)):
+        pooled = is_pooled(connection)
+        self.remark = mismatch(self._pooler, pooled, address(self.dsn))
+        if self._pooler == "on" or (self._pooler == "auto" and pooled):
             connection.prepare_threshold = None
         return connection
 
@@ -168,12 +179,6 @@ class Database:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _is_pooled(connection: psycopg.Connection[Any]) -> bool:
-    """Whether something in between has sessions of its own: the server was not told of ours, nor we of its process."""
-    with connection.cursor() as cursor:
-        return fetch_one(cursor, "backend_pid", {}) != (connection.info.backend_pid,)
 
 
 @contextmanager

@@ -4,6 +4,9 @@ The server's own `statement_timeout` cannot tell this side anything when packets
 of a lock that another session holds; so the clock that counts is ours.
 """
 
+import os
+import socket
+import struct
 import time
 from collections.abc import Generator
 from contextlib import suppress
@@ -14,6 +17,9 @@ from psycopg import capabilities
 
 CANCEL_SECONDS: Final = 1.0
 """How long it is tried to tell the server that nobody waits for its answer any more."""
+
+BREAK_OFF: Final = struct.pack("ii", 1, 0)
+"""Linger on, for no second."""
 
 
 class AnswerOverdue(psycopg.OperationalError):
@@ -41,7 +47,15 @@ class ImpatientConnection(psycopg.Connection[Any]):
         if capabilities.has_cancel_safe():  # an older libpq would wait for the network here, without end
             with suppress(psycopg.Error):
                 self.cancel_safe(timeout=CANCEL_SECONDS)
+        _forget_unsent(self.pgconn.socket)
         self.pgconn.finish()
+
+
+def _forget_unsent(descriptor: int) -> None:
+    """What is closed goes on sending what it was given, for minutes, and a claim that arrives when the network is back
+    is one that nobody knows of. So this one is broken off instead, and its bytes with it."""
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, BREAK_OFF)
 
 
 def _until[T](gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:

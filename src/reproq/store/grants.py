@@ -65,6 +65,15 @@ ROUTINES: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.WORKER: (*_ENQUEUEING, *_SCHEDULING),
     Role.OPERATOR: (*_ENQUEUEING, *_SCHEDULING),
 }
+_MAY_GRANT: Final = """DO $check$
+BEGIN
+    IF NOT has_table_privilege({runs}, 'INSERT WITH GRANT OPTION') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('the role %s may not grant rights on %s', current_user, {runs}),
+            HINT = 'Run this as the owner of the tables, or as a superuser.';
+    END IF;
+END
+$check$;"""
 _CHECK: Final = """DO $check$
 DECLARE
     wanted text[];
@@ -84,11 +93,12 @@ $check$;"""
 def grants(roles: Mapping[Role, str], schema: str) -> str:
     """The statements, in one transaction; run again, they change nothing. Raises ConfigurationError for a bad name.
 
-    At the end each privilege is looked at: to PostgreSQL, a GRANT by somebody who may not grant is only a warning.
+    Who may not grant is told so first, and who may. At the end each privilege is looked at: to PostgreSQL, a
+    GRANT by somebody who may grant only a part is a warning.
     """
     for what, name in (*roles.items(), ("schema", schema)):
         _check_name(what, name)
-    lines = ["BEGIN;"]
+    lines = ["BEGIN;", _MAY_GRANT.format(runs=_text(_name(schema, "task_runs")))]
     for part, role in roles.items():
         lines += [f"-- {part}: {role}".replace("\n", " "), *_statements(part, role, schema)]
     wanted = [

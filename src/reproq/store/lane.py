@@ -14,6 +14,7 @@ import psycopg
 
 from reproq.store.db import Database, is_outage
 from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
+from reproq.store.unreachable import reason
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
@@ -52,6 +53,7 @@ class Contact:
         self._place = place
         self._tell = tell
         self._without: set[object] = set()
+        self._remarked = ""
         self._lock = threading.Lock()
 
     def lost(self, lane: object, error: psycopg.Error) -> None:
@@ -59,7 +61,7 @@ class Contact:
         with self._lock:
             if not self._without:
                 self.losses += 1
-                self._tell(f"database lost, retrying until it is back: {self._place}: {error}")
+                self._tell(f"database lost, retrying until it is back: {self._place}: {reason(error)}")
             self._without.add(lane)
 
     def back(self, lane: object) -> None:
@@ -69,6 +71,12 @@ class Contact:
                 self._without.discard(lane)
                 if not self._without:
                     self._tell(f"database back: {self._place}")
+
+    def remark(self, text: str) -> None:
+        """Something is amiss, though it answers; told once."""
+        if text and text != self._remarked:
+            self._remarked = text
+            self._tell(text)
 
 
 class Lane:
@@ -137,6 +145,7 @@ class Lane:
             else:
                 if answer.error is None:
                     self._contact.back(self)
+                    self._contact.remark(self._database.remark)
                 return answer
             if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
                 return None

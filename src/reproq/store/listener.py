@@ -16,6 +16,7 @@ import psycopg
 from reproq.errors import ReproqError
 from reproq.store.db import Database, address, is_outage
 from reproq.store.server import listen_works
+from reproq.store.unreachable import reason
 from reproq.store.wakeup import Wakeup, take_all
 
 CHANNEL: Final = "reproq_wake"
@@ -113,11 +114,11 @@ class Listener:
                 self._database.close()
                 if isinstance(error, ReproqError) or not (is_outage(error) or isinstance(error, OSError)):
                     place = address(self._database.dsn)
-                    self._tell(f"LISTEN does not work at {place}, the worker polls: {_line(error)}")
+                    self._tell(f"LISTEN does not work at {place}, the worker polls: {reason(error)}")
                     return
                 if not self._told_lost:
                     self._told_lost = True
-                    self._tell(f"LISTEN lost, the worker polls until it is back: {_line(error)}")
+                    self._tell(f"LISTEN lost, the worker polls until it is back: {reason(error)}")
                 self._stopping.wait(wait_seconds)
                 wait_seconds = min(wait_seconds * 2, LAST_RETRY_SECONDS)
         self.hears = 0
@@ -159,7 +160,3 @@ class Listener:
     def _tell(self, text: str) -> None:
         self._notices.put(text)
         self._wakeup.wake()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -5,9 +5,10 @@ decides everything: whoever comes second finds nothing left to do. `now` is alwa
 database's clock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
@@ -27,7 +28,11 @@ FAULT_SECONDS: Final = 60.0
 TICK_DAYS: Final = 30
 LATE_SECONDS: Final = 15.0
 """What nobody has looked at for so long after its time is overdue: every scheduler looks within ten seconds."""
+LATE_WITHOUT_BEAT_SECONDS: Final = 75.0
+"""The same where only pg_cron fires: what is due between two minutes is late by one."""
 SHOWN_OVERDUE: Final = 10
+NEWEST_TICKS: Final = 100
+"""From so many it is told how late ticks are."""
 PRUNE_LIMIT: Final = 5000
 
 
@@ -45,15 +50,49 @@ class Fired:
 
 @dataclass(slots=True)
 class BeatAnswer:
-    """What one look came to. `faults` are new ones, by name; `trouble` is why the look itself failed. `next_seconds` is
-    when there is something to do again (None: nothing is scheduled), `has_queued` that a tick waits for a run to end.
+    """What one look came to. `faults` are new ones, by name; `trouble` is why the look itself failed. `filled` counts
+    the lists that were computed, or could not be. `next_seconds` is when there is something to do again (None: nothing
+    is scheduled), `has_queued` that a tick waits for a run to end.
     """
 
     fired: list[Fired] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
+    filled: int = 0
     next_seconds: float | None = None
     has_queued: bool = False
     trouble: str = ""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are more lists to be filled at once."""
+        return self.filled >= REFILL_LIMIT
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether there may be more of the same to do at once."""
+        return bool(self.fired) or self.is_full
+
+    def fill(self, database: Database, now: datetime | None) -> None:
+        """Compute the lists that are to be computed, as many as one transaction should."""
+        with database.transaction() as cursor:
+            self.filled, faults = _fill(cursor, None, REFILL_LIMIT, now)
+            self.faults |= faults
+
+    def look_ahead(self, database: Database, now: datetime | None) -> None:
+        """Ask when there is something to do again."""
+        with database.transaction() as cursor:
+            self.next_seconds, self.has_queued = next_tick(cursor, now)
+
+
+@contextmanager
+def _told(answer: BeatAnswer) -> Iterator[None]:
+    """Whatever goes wrong but a lost database is the answer's `trouble`."""
+    try:
+        yield
+    except (psycopg.Error, MissingGrant) as error:
+        if is_outage(error):
+            raise
+        answer.trouble = str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +105,10 @@ class FirePeriodicTasks:
 
     def run(self, database: Database, now: datetime | None) -> BeatAnswer:
         answer = BeatAnswer()
-        try:
-            with database.transaction() as cursor:
-                answer.faults |= refill_due(cursor, now=now)
+        with _told(answer):
+            answer.fill(database, now)
             self._fire(database, answer, now)
-            with database.transaction() as cursor:
-                answer.next_seconds, answer.has_queued = next_tick(cursor, now)
-        except (psycopg.Error, MissingGrant) as error:
-            if is_outage(error):
-                raise
-            answer.trouble = str(error)
+            answer.look_ahead(database, now)
         return answer
 
     def _fire(self, database: Database, answer: BeatAnswer, now: datetime | None) -> None:
@@ -112,54 +145,64 @@ class RefillLists:
 
     def run(self, database: Database, now: datetime | None) -> BeatAnswer:
         answer = BeatAnswer()
-        try:
-            with database.transaction() as cursor:
-                answer.faults |= refill_due(cursor, now=now)
-        except (psycopg.Error, MissingGrant) as error:
-            if is_outage(error):
-                raise
-            answer.trouble = str(error)
+        with _told(answer):
+            answer.fill(database, now)
+            answer.look_ahead(database, now)
         return answer
 
 
 @dataclass(frozen=True, slots=True)
 class PruneTicks:
-    """Forget the oldest ticks; answers how many went. None where the role may not, which is no reason to end."""
+    """Forget the oldest ticks; answers how many went. None went where the role may not, or the server cancelled it,
+    which is no reason for a worker to end."""
 
     def run(self, database: Database, now: datetime | None) -> int:
-        try:
-            with database.transaction() as cursor:
-                return prune(cursor, now=now)
-        except MissingGrant:
-            return 0
+        answer = BeatAnswer()
+        with _told(answer), database.transaction() as cursor:
+            return prune(cursor, now=now)
+        return 0
 
 
 def refill_due(
     cursor: Cursor, names: Sequence[str] | None = None, limit: int = REFILL_LIMIT, now: datetime | None = None
 ) -> dict[str, str]:
     """Compute the lists that are to be computed, of these periodic tasks or of any; the new faults by name."""
+    return _fill(cursor, names, limit, now)[1]
+
+
+def _fill(cursor: Cursor, names: Sequence[str] | None, limit: int, now: datetime | None) -> tuple[int, dict[str, str]]:
     params = {"names": None if names is None else texts(names), "limit": limit, "now": now}
     computed: dict[int, Refill] = {}
     faults: dict[str, str] = {}
-    for row in fetch_all(cursor, "lists_to_refill", params):
-        task_id, *texts_of_timing, catch_up, bound, computed_until, moment = row
+    rows = fetch_all(cursor, "lists_to_refill", params)
+    for row in rows:
         try:
-            timing = understood(Written(**dict(zip(TIMING, texts_of_timing, strict=True))))
+            computed[row[0]] = _refilled(*row[1:])
         except InvalidSchedule as fault:
             faults[row[1]] = f"{fault.field}: {fault}"
-        else:
-            computed[task_id] = refill(timing, CatchUp(catch_up), bound, computed_until, moment)
+        except Exception as bug:  # one row must not end every worker there is
+            faults[row[1]] = f"it cannot be computed: {type(bug).__name__}: {bug}"
     if computed:
-        write_lists(cursor, computed)
-    return set_faults(cursor, faults, now) if faults else {}
+        write_lists(cursor, computed, now)
+    return len(rows), set_faults(cursor, faults, now) if faults else {}
 
 
-TIMING: Final = ("name", "cron_expr", "time_zone", "jitter_seconds", "start_at", "end_at")
-"""The fields of `Written`, in the order in which `lists_to_refill` gives them."""
+def _refilled(
+    name: str, cron_expr: str, time_zone: str, jitter: float, catch_up: str, bound: int, *moments: datetime | None
+) -> Refill:
+    """One row of `lists_to_refill`. Its moments are UTC without saying so: those that do would come out of Django's
+    cursors in the project's zone, and not saying so either where USE_TZ is off."""
+    start_at, end_at, computed_until, now = (one and one.replace(tzinfo=UTC) for one in moments)
+    assert now is not None, "the statement gives it"  # noqa: S101
+    written = Written(
+        name=name, cron_expr=cron_expr, time_zone=time_zone, jitter_seconds=jitter, start_at=start_at, end_at=end_at
+    )
+    return refill(understood(written), CatchUp(catch_up), bound, computed_until, now)
 
 
-def write_lists(cursor: Cursor, computed: dict[int, Refill]) -> None:
-    """Write lists by the ids of their rows, which the caller has locked."""
+def write_lists(cursor: Cursor, computed: dict[int, Refill], now: datetime | None) -> None:
+    """Write lists by the ids of their rows, which the caller has locked. A tick that was skipped ahead of its time, or
+    fired by name, is not listed again."""
     lists = computed.values()
     params = {
         "ids": numbers(computed),
@@ -167,6 +210,7 @@ def write_lists(cursor: Cursor, computed: dict[int, Refill]) -> None:
         "kept_until": _moments(one.kept_until for one in lists),
         "computed_until": _moments(one.computed_until for one in lists),
         "refill_at": _moments(one.refill_at for one in lists),
+        "now": now,
     }
     execute(cursor, "refill_lists", params)
 
@@ -196,17 +240,23 @@ def skip(cursor: Cursor, name: str, now: datetime | None = None) -> datetime | N
 
 @dataclass(frozen=True, slots=True)
 class ScheduleHealth:
-    """How schedules stand. `overdue` are those that nobody has looked at in time, by name, with the seconds."""
+    """How schedules stand. `overdue` are those that nobody has looked at in time, by name, with the seconds; None where
+    nobody has looked since they were made or changed. The lags are of the newest ticks that became runs, from due to
+    enqueued; `last_beat_seconds` is since a scheduler was last seen. None: there was none."""
 
     enabled: int
     paused: int
     at_fault: int
-    overdue: dict[str, float]
+    overdue: dict[str, float | None]
+    lag_p50_seconds: float | None
+    lag_max_seconds: float | None
+    last_beat_seconds: float | None
 
 
-def health(cursor: Cursor, now: datetime | None = None, late_seconds: float = LATE_SECONDS) -> ScheduleHealth:
-    """How schedules stand, with at most ten that are overdue."""
-    params = {"late_seconds": late_seconds, "limit": SHOWN_OVERDUE, "now": now}
+def health(cursor: Cursor, now: datetime | None = None, *, has_beat: bool = True) -> ScheduleHealth:
+    """How schedules stand, with at most ten that are overdue; without a beat, pg_cron alone fires them."""
+    late_seconds = LATE_SECONDS if has_beat else LATE_WITHOUT_BEAT_SECONDS
+    params = {"late_seconds": late_seconds, "limit": SHOWN_OVERDUE, "newest": NEWEST_TICKS, "now": now}
     row = fetch_one(cursor, "schedule_health", params)
     assert row is not None, "it always gives one row"  # noqa: S101
     return ScheduleHealth(*row)
@@ -230,6 +280,6 @@ def set_faults(cursor: Cursor, faults: dict[str, str], now: datetime | None = No
 
 
 def prune(cursor: Cursor, limit: int = PRUNE_LIMIT, now: datetime | None = None) -> int:
-    """Forget ticks that were decided more than thirty days ago, the oldest first; how many went."""
+    """Forget ticks that were due and decided more than thirty days ago, the oldest first; how many went."""
     row = fetch_one(cursor, "prune_ticks", {"limit": limit, "days": TICK_DAYS, "now": now})
     return int(row[0]) if row else 0

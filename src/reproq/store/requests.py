@@ -139,10 +139,15 @@ class FinalizeRuns:
 
 @dataclass(frozen=True, slots=True)
 class RenewAnswer:
-    """The claims that are still ours, each with whether to cancel it; and whether the worker's row was there."""
+    """The claims that are still ours, each with whether to cancel it; and since when the server runs that said so, None
+    when the worker's row was not there."""
 
     ours: dict[Key, bool]
-    registered: bool
+    server_began: datetime | None
+
+    @property
+    def registered(self) -> bool:
+        return self.server_began is not None
 
 
 @dataclass(frozen=True, slots=True)

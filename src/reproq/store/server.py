@@ -31,11 +31,15 @@ def server_facts(cursor: Cursor) -> ServerFacts:
 
 
 def listen_works(database: Database, patience_seconds: float) -> bool:
-    """Whether a NOTIFY reaches a LISTEN of the same session: behind a pooler in transaction mode it does not."""
-    connection = database.connected()
+    """Whether what somebody notifies reaches us: through a pooler in transaction mode it does not.
+
+    Somebody else: what a session notifies itself comes with the answer to its NOTIFY, which a pooler passes on, too.
+    """
+    connection, other = database.connected(), database.twin()
     connection.execute(f"LISTEN {CHANNEL}")
     try:
-        connection.execute(f"NOTIFY {CHANNEL}")
+        other.connected().execute(f"NOTIFY {CHANNEL}")
         return any(True for _ in connection.notifies(timeout=patience_seconds, stop_after=1))
     finally:
+        other.close()
         connection.execute(f"UNLISTEN {CHANNEL}")

@@ -46,10 +46,12 @@ def register(cursor: Cursor, worker: WorkerRow, stale_after_seconds: float, now:
     return fetch_one(cursor, "register_worker", params) is not None
 
 
-def heartbeat(cursor: Cursor, worker: WorkerRow, draining: bool, now: datetime | None = None) -> bool:
-    """Say that the worker lives. False when its row is gone, or another process has taken it over."""
+def heartbeat(cursor: Cursor, worker: WorkerRow, draining: bool, now: datetime | None = None) -> datetime | None:
+    """Say that the worker lives; answers since when the server runs, which tells it from one that came in its place.
+    None when the worker's row is gone, or another process has taken it over."""
     params = _identity(worker) | {"draining": draining, "now": now}
-    return fetch_one(cursor, "heartbeat", params) is not None
+    row = fetch_one(cursor, "heartbeat", params)
+    return None if row is None else row[0]
 
 
 def say_idle(cursor: Cursor, worker: WorkerRow, queues: Sequence[str]) -> None:

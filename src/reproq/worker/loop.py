@@ -111,6 +111,7 @@ class Worker:
         self._executor.withdraw("the worker is draining")
         running, then = len(self._ledger.running), "a second signal stops them at once"
         self._telemetry.emit("worker.draining", running=running, timeout_seconds=patience, next=then)
+        self._telemetry.flush()  # the next step may wait for a database that is away
 
     def step(self, max_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:
         """Wait for something to happen, at most this long, then do everything that is due."""

@@ -1,6 +1,7 @@
 """The worker's standing with the database: registered, seen, its leases renewed, and allowed to rescue others' runs."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Final
 
 from reproq.config import Config
@@ -46,6 +47,7 @@ class Presence:
         self._rescues = Duty()
         self._contact_since: float | None = None
         self._renewed_s: float | None = None
+        self._server_began: datetime | None = None
         self._refused_since: float | None = None
 
     @property
@@ -103,14 +105,20 @@ class Presence:
         self._telemetry.emit("worker.id_taken", worker=self._row.worker_id, next="asking again until it is stale")
 
     def on_renewed(self, answer: RenewAnswer, now: float) -> None:
-        """Contact is unbroken while renewals succeed within two heartbeats of one another. Counted from answer to
-        answer, so that a worker that was itself stopped for a while has lost contact, too."""
-        if self._renewed_s is None or now - self._renewed_s > 2 * self._config.heartbeat:
+        """Contact is unbroken while renewals succeed within two heartbeats of one another, by one server. Counted from
+        answer to answer, so that a worker that was itself stopped for a while has lost contact, too. And a server that
+        was started, or a standby that was promoted, is one that others may not have found yet."""
+        if self._renewed_s is None or now - self._renewed_s > 2 * self._config.heartbeat or self._is_another(answer):
             self._contact_since = now
         self._renewed_s = now
+        self._server_began = answer.server_began or self._server_began
         self._renewals.asked_s = None
         if self.registered and not answer.registered:
             self.registered, self._registration.next_s = False, now
+
+    def _is_another(self, answer: RenewAnswer) -> bool:
+        """Whether another server answered than the last time."""
+        return None not in (answer.server_began, self._server_began) and answer.server_began != self._server_began
 
     def on_rescued(self, answer: RescueAnswer, now: float) -> None:
         """A full batch means that there is more; else look again when the next lease ends. Living workers renew theirs
@@ -124,11 +132,8 @@ class Presence:
         self._rescues.next_s = now + wait_seconds + SPREAD_SECONDS * self._draw_fraction()
 
     def _tell_started(self, installation: str) -> None:
-        self._telemetry.emit(
-            f"{self._row.role}.started",
-            worker=self._row.worker_id,
-            queues=",".join(self._row.queues),
-            executor=self._row.executor,
-            concurrency=self._row.concurrency,
-            installation=installation,
-        )
+        row = self._row
+        does: dict[str, str | int | float] = {"beat_interval_s": self._config.beat_interval}
+        if row.role == "worker":
+            does = {"queues": ",".join(row.queues), "executor": row.executor, "concurrency": row.concurrency}
+        self._telemetry.emit(f"{row.role}.started", worker=row.worker_id, **does, installation=installation)

@@ -27,7 +27,7 @@ def socket_folder(data_folder: Path, uid: int) -> Path:
     shared = "/tmp"  # noqa: S108 (the checks are in `claim`)
     temporary = shared if os.access(shared, os.W_OK | os.X_OK) else tempfile.gettempdir()
     digest = hashlib.sha256(os.fsencode(data_folder)).hexdigest()[:16]
-    folder = Path(temporary, f"reproq-{uid}-{digest}")
+    folder = Path(temporary, f"{_prefix(uid)}{digest}")
     length = len(os.fsencode(folder / f".s.PGSQL.{PORT}"))
     if length > _LONGEST:
         raise ConfigurationError(
@@ -71,10 +71,17 @@ def check(folder: Path, uid: int) -> None:
 
 
 def remove(folder: Path, uid: int) -> None:
-    """Remove the folder if it is there and belongs to `uid`."""
+    """Remove the folder if it is there, belongs to `uid` and has a name that `socket_folder` gives: a server that
+    somebody started by hand listens elsewhere, as in /tmp itself."""
+    if not folder.name.startswith(_prefix(uid)):
+        return
     try:
         status = folder.lstat()
     except FileNotFoundError:
         return
     if stat.S_ISDIR(status.st_mode) and status.st_uid == uid:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix(uid: int) -> str:
+    return f"reproq-{uid}-"

@@ -10,6 +10,8 @@ import reproq_django.fields
 import reproq_django.periodic_tasks
 from reproq_django import schema
 
+READABLE = (datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.datetime(9990, 1, 1, tzinfo=datetime.UTC))
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -248,12 +250,12 @@ class Migration(migrations.Migration):
                 condition=models.Q(
                     models.Q(
                         ("start_at__isnull", True),
-                        ("start_at__lte", datetime.datetime(9990, 1, 1, 0, 0, tzinfo=datetime.UTC)),
+                        ("start_at__range", READABLE),
                         _connector="OR",
                     ),
                     models.Q(
                         ("end_at__isnull", True),
-                        ("end_at__lte", datetime.datetime(9990, 1, 1, 0, 0, tzinfo=datetime.UTC)),
+                        ("end_at__range", READABLE),
                         _connector="OR",
                     ),
                     models.Q(

@@ -2,8 +2,8 @@
 -- ticks were decided.
 --
 -- One statement fires a tick of each, and again until nothing is due. Where it is refused for one row, they are fired one by
--- one: that row says so in its `fault`, with a warning, and stops no other. What another caller holds is left to it. A call
--- looks 1,000 times at most, at 500 periodic tasks each (a statement of 10,000 took twice as long); what is left is due
+-- one: that row says so in its `fault`, with a warning, stops no other, and is tried again a minute later. What another
+-- caller holds is left to it. A call looks 1,000 times at most, at 500 periodic tasks each (a statement of 10,000 took twice as long); what is left is due
 -- the next time.
 -- Unlike our own loops it does not wait for a list to be whole: where no scheduler of ours lives, nobody would fill it.
 
@@ -27,7 +27,7 @@ BEGIN
             FROM periodic_tasks AS job
             WHERE
                 job.enabled
-                AND job.fault = ''
+                AND (job.fault = '' OR job.refill_at <= moment)
                 AND (
                     (job.wake_at <= moment AND job.next_run_at <= moment)
                     OR (

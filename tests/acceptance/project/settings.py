@@ -9,3 +9,10 @@ INSTALLED_APPS = [*_APPS, "tests.acceptance.project"]
 if os.environ.get("PROJECT_FLAW"):
     INSTALLED_APPS.append("tests.acceptance.flawed")
 DEBUG = bool(os.environ.get("PROJECT_DEBUG"))
+if os.environ.get("PROJECT_MODULES"):
+    TASKS = {
+        "default": {
+            "BACKEND": "reproq_django.backend.ReproqBackend",
+            "OPTIONS": {"TASK_MODULES": os.environ["PROJECT_MODULES"].split()},
+        }
+    }

@@ -61,6 +61,18 @@ def leave_marks(file: str, seconds: float) -> None:
 
 
 @task
+@options(backoff=0)
+def wait_at(gate: str, file: str) -> None:
+    """Writes a line when it begins, and one when somebody has made the file `gate`."""
+    with open(file, "a") as marks:
+        marks.write("began\n")
+    while not os.path.exists(gate):
+        time.sleep(0.02)
+    with open(file, "a") as marks:
+        marks.write("ended\n")
+
+
+@task
 @options(backoff=0.05)
 def sleep_with_descendants(folder: str, seconds: float) -> str:
     """Starts a grandchild, and one that left the session, writes all pids, and sleeps."""

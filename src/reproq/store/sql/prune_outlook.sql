@@ -1,35 +1,39 @@
 -- How many of the `window` oldest runs a rule would delete now, whether there were more, and when the first of the next `window` is due.
 WITH
-oldest AS MATERIALIZED (
-    SELECT
-        run.backend = %(backend)s::text
-        AND (
-            (run.status = ANY(%(statuses)s::text[]) AND run.queue_name <> ALL(%(named)s::text[]))
-            OR run.status || ' ' || run.queue_name = ANY(%(pairs)s::text[])
-        ) AS is_covered
-    FROM task_runs AS run
-    WHERE run.finished_at < coalesce(%(now)s::timestamptz, now()) - %(age_seconds)s::float8 * interval '1 second'
-    ORDER BY run.finished_at
-    LIMIT %(window)s::int
+border AS MATERIALIZED (
+    SELECT coalesce(%(now)s::timestamptz, now()) - %(age_seconds)s::float8 * interval '1 second' AS ended_before
 ),
-coming AS MATERIALIZED (
+looked AS MATERIALIZED (
+    (
+        SELECT run.finished_at, run.backend, run.status, run.queue_name, true AS is_over
+        FROM task_runs AS run
+        WHERE run.finished_at < (SELECT border.ended_before FROM border)
+        ORDER BY run.finished_at
+        LIMIT %(window)s::int
+    )
+    UNION ALL
+    (
+        SELECT run.finished_at, run.backend, run.status, run.queue_name, false AS is_over
+        FROM task_runs AS run
+        WHERE run.finished_at >= (SELECT border.ended_before FROM border)
+        ORDER BY run.finished_at
+        LIMIT %(window)s::int
+    )
+),
+judged AS (
     SELECT
-        run.finished_at,
-        run.backend = %(backend)s::text
+        looked.is_over,
+        looked.finished_at,
+        looked.backend = %(backend)s::text
         AND (
-            (run.status = ANY(%(statuses)s::text[]) AND run.queue_name <> ALL(%(named)s::text[]))
-            OR run.status || ' ' || run.queue_name = ANY(%(pairs)s::text[])
+            (looked.status = ANY(%(statuses)s::text[]) AND looked.queue_name <> ALL(%(named)s::text[]))
+            OR looked.status || ' ' || looked.queue_name = ANY(%(pairs)s::text[])
         ) AS is_covered
-    FROM task_runs AS run
-    WHERE run.finished_at >= coalesce(%(now)s::timestamptz, now()) - %(age_seconds)s::float8 * interval '1 second'
-    ORDER BY run.finished_at
-    LIMIT %(window)s::int
+    FROM looked
 )
 SELECT
-    (SELECT count(*) FROM oldest WHERE oldest.is_covered),
-    (SELECT count(*) >= %(window)s::int FROM oldest),
-    (
-        SELECT min(coming.finished_at) + %(age_seconds)s::float8 * interval '1 second'
-        FROM coming
-        WHERE coming.is_covered
-    )
+    count(*) FILTER (WHERE judged.is_over AND judged.is_covered),
+    count(*) FILTER (WHERE judged.is_over) >= %(window)s::int,
+    min(judged.finished_at) FILTER (WHERE judged.is_covered AND NOT judged.is_over)
+    + %(age_seconds)s::float8 * interval '1 second'
+FROM judged

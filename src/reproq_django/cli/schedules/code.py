@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from reproq.cli import FOUND_SOMETHING
-from reproq.cli.show import as_json_text
+from reproq.cli.show import as_json_text, unseen
+from reproq.scheduler.pgcron import our_jobs
 from reproq.store import periodic
+from reproq.store.insight import list_workers
 from reproq_django.cli.schedules.project import Desk, enter, project_options
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def _overdue(desk: Desk) -> list[str]:
     from django.db import connections
 
     with connections[desk.alias].cursor() as cursor:
-        overdue = periodic.health(cursor).overdue
+        by_pg_cron = any(line.job.active for line in our_jobs(cursor))
+        found = periodic.health(cursor, has_beat=not by_pg_cron or any(one.beats for one in list_workers(cursor)))
     remedy = "start a worker, or reproq beat"
-    return [f"{name}: nobody has looked at it for {seconds:.0f} s; {remedy}" for name, seconds in overdue.items()]
+    return [f"{name} {unseen(seconds)}; {remedy}" for name, seconds in found.overdue.items()]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from psycopg.errors import UniqueViolation
 
 from reproq.cli.project import seconds_of
 from reproq.cli.show import when
@@ -65,8 +66,8 @@ def add_command(settings: str | None, backend: str | None, paused: bool, **colum
 
     job = PeriodicTask(backend=desk.backend, enabled=not paused, **_read(columns))
     if PeriodicTask.objects.using(desk.alias).filter(name=job.name).exists():
-        raise click.UsageError(
-            f"there is a schedule {job.name!r} already; change it: reproq schedules edit, or name another"
+        raise ConfigurationError(
+            f"name: there is a schedule {job.name!r} already; change it: reproq schedules edit, or name another"
         )
     _save(desk, job)
     click.echo(f"{job.name} is added; {_next(job)}")
@@ -88,7 +89,7 @@ def edit_command(settings: str | None, backend: str | None, name: str, rename: s
         raise click.UsageError("nothing is to be changed; name a column, such as --cron '0 3 * * *'")
     for column, value in changes.items():
         setattr(job, column, value)
-    _save(desk, job)
+    _save(desk, job, list(changes))
     click.echo(f"{job.name} is changed; {_next(job)}")
     if job.declared is not None:
         click.echo("the code declares it: reproq schedules sync will tell of the difference, and leave it", err=True)
@@ -128,8 +129,9 @@ def _moment(flag: str, text: str) -> datetime:
     return moment if moment.tzinfo else timezone.make_aware(moment)
 
 
-def _save(desk: Desk, job: "PeriodicTask") -> None:
-    """Store it, or say every fault with its field."""
+def _save(desk: Desk, job: "PeriodicTask", columns: list[str] | None = None) -> None:
+    """Store it, or say every fault with its field. Of one that is there only the columns that were changed: somebody
+    may have paused it, and a sync noted what the code says, since it was read."""
     from django.core.exceptions import ValidationError
     from django.db import IntegrityError
 
@@ -139,9 +141,11 @@ def _save(desk: Desk, job: "PeriodicTask") -> None:
         faults = [f"{column}: {text}" for column, texts in error.message_dict.items() for text in texts]
         raise ConfigurationError("\n".join(faults)) from None
     try:
-        job.save(using=desk.alias)
+        job.save(using=desk.alias, update_fields=columns)
     except IntegrityError as error:
-        raise ConfigurationError(f"name: {error.__cause__ or error}; name another") from None
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        raise ConfigurationError(f"name: there is a schedule {job.name!r} already; name another") from None
 
 
 def _next(job: "PeriodicTask") -> str:

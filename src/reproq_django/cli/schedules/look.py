@@ -8,9 +8,10 @@ import click
 from reproq.cli.show import as_json_text, console, visible, when, when_short
 from reproq.errors import InvalidSchedule
 from reproq.schedule.expression import parse
-from reproq.schedule.timing import Written, understood
+from reproq.schedule.timing import understood
 from reproq.schedule.zones import effect, zone_named
 from reproq_django.cli.schedules.project import Desk, enter, project_options
+from reproq_django.periodic_rules import aware, written
 
 if TYPE_CHECKING:
     from reproq_django.periodic_tasks import PeriodicTask
@@ -63,7 +64,8 @@ def clock(desk: Desk) -> datetime:
 
 
 def _line(job: "PeriodicTask", statuses: dict[int, str], now: datetime) -> dict[str, Any]:
-    late = (now - job.next_run_at).total_seconds() if job.enabled and job.next_run_at else 0.0
+    next_run_at = aware(job.next_run_at) if job.enabled and job.next_run_at else None
+    late = (now - next_run_at).total_seconds() if next_run_at else 0.0
     return {
         "name": job.name,
         "state": state_of(job),
@@ -72,10 +74,10 @@ def _line(job: "PeriodicTask", statuses: dict[int, str], now: datetime) -> dict[
         "time_zone": job.time_zone,
         "task_path": job.task_path,
         "origin": job.origin,
-        "next_run_at": job.next_run_at if job.enabled else None,
-        "last_run_at": job.last_run_at,
+        "next_run_at": next_run_at,
+        "last_run_at": _aware(job.last_run_at),
         "last_status": statuses.get(job.last_run_id) if job.last_run_id else None,
-        "overdue_seconds": round(late, 3) if late > 0 else None,
+        "overdue_seconds": round(late, 3) if late >= 1 else None,
         "fault": job.fault or None,
     }
 
@@ -143,10 +145,10 @@ def show_command(settings: str | None, backend: str | None, name: str, as_json: 
     job = desk.find(name)
     from reproq_django.periodic_tasks import Tick
 
-    facts = {field.name: getattr(job, field.name) for field in job._meta.fields} | {"words": words_of(job.cron_expr)}
-    facts["upcoming"] = job.upcoming[:5]
+    values = {field.name: getattr(job, field.name) for field in job._meta.fields} | {"upcoming": job.upcoming[:5]}
+    facts = {name: _aware(value) for name, value in values.items()} | {"words": words_of(job.cron_expr)}
     newest = Tick.objects.using(desk.alias).filter(periodic_task_id=job.pk).order_by("-due_at")[:LAST_TICKS]
-    ticks = [{"due_at": tick.due_at, "outcome": tick.outcome, "run_id": tick.run_id} for tick in newest]
+    ticks = [{"due_at": aware(tick.due_at), "outcome": tick.outcome, "run_id": tick.run_id} for tick in newest]
     if as_json:
         click.echo(as_json_text(facts | {"ticks": ticks}))
         return
@@ -161,6 +163,12 @@ def show_command(settings: str | None, backend: str | None, name: str, as_json: 
         ran = f", run {tick['run_id']}" if tick["run_id"] else ""
         table.add_row("tick", f"{when(tick['due_at'])}  {tick['outcome']}{ran}")
     console().print(table)
+
+
+def _aware(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_aware(one) for one in value]
+    return aware(value) if isinstance(value, datetime) else value
 
 
 def _shown(value: Any) -> str:
@@ -178,7 +186,7 @@ def next_command(settings: str | None, backend: str | None, name: str, count: in
     """The next moments of a schedule, in its zone and in UTC, and what changes of the clock do to them."""
     desk = enter(backend, settings)
     job = desk.find(name)
-    timing = understood(Written(**{key: getattr(job, key) for key in Written.__dataclass_fields__}))
+    timing = understood(written(job))
     due = timing.due(clock(desk))
     for _, moment in zip(range(count), due, strict=False):
         local = moment.astimezone(timing.zone)
