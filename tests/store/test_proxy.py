@@ -9,8 +9,8 @@ import pytest
 
 from reproq.lifecycle import Claim, Status, Success, decide
 from reproq.output import Output
-from reproq.store.claims import Finalisation
 from reproq.store.db import Database
+from reproq.store.finalising import Finalisation
 from reproq.store.requests import ClaimRuns, FinalizeRuns
 from tests.store.conversation import Conversation, Said, said_in
 from tests.store.proxy import Proxy
@@ -80,7 +80,7 @@ def test_the_answer_to_the_commit_is_lost_where_the_end_is_stored_in_a_transacti
     proxy.lose_answer(Said.FINALIZE)
     database = Database(proxy.dsn, "tests")
     with pytest.raises(psycopg.OperationalError):
-        FinalizeRuns((Finalisation(run_id, TOKEN, verdict, attempt=1, output=output),)).run(database, None)
+        FinalizeRuns((Finalisation(run_id, TOKEN, verdict, attempt=1, output=output),), "w-1").run(database, None)
     database.close()
     assert (statuses(pg), proxy.lost) == (["SUCCESSFUL"], {Said.FINALIZE: 1})
 

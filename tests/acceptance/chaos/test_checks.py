@@ -11,7 +11,7 @@ import pytest
 
 from reproq.lifecycle import Failure, Kind, Outcome, Success, decide
 from reproq.store import claims
-from reproq.store.claims import Finalisation
+from reproq.store.finalising import Finalisation, finalize
 from tests.acceptance.chaos import round as chaos_round
 from tests.acceptance.chaos.checks import Verdicts, judge
 from tests.acceptance.chaos.evidence import gather
@@ -58,7 +58,7 @@ class Left:
             value = Success(json.dumps({"label": label, "began": time.time(), "pid": 1}))
             self.mark("ended", label, claimed.claim.run_id, number)
             verdict = decide(claimed.claim, outcome or value)
-            claims.finalize(cursor, [Finalisation(*claimed.claim.key, verdict)])
+            finalize(cursor, [Finalisation(*claimed.claim.key, verdict)])
 
     def judged(self, crashes: int = 0) -> Verdicts:
         return judge(gather(self.dsn, self.folder, crashes))
