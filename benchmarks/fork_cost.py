@@ -1,9 +1,14 @@
 """What a run through ForkExecutor costs, as a multiple of a bare fork-and-wait of a process with the same imports.
 
-    PYTHONPATH=src python benchmarks/fork_cost.py [--runs 2000] [--rounds 5] [--weight django]
+    PYTHONPATH=src python benchmarks/fork_cost.py [--runs 500] [--rounds 5] [--weight project]
 
-Both sides are measured in turns, round by round, so that a noisy machine hurts both; the table shows medians. CPU is
-that of template and children (user and system, from /proc), wall is per run, one after the other.
+`tiny` is a fork-and-wait of an interpreter that has imported next to nothing, `bare` one of the template's image, `run`
+a run through the executor: two at once and two forked ahead, as a worker with two CPUs has it. `project` is the no-op
+Django task of loadgen in the quickstart project; the other weights run a function without Django in the child.
+
+All are measured in turns, round by round, so that a noisy machine hurts all; the table shows medians. CPU is user and
+system time from /proc, in microseconds a run, of the template, of its children, and of the process that has the
+executor. Page faults do not depend on what else the machine does.
 """
 
 import argparse
@@ -14,6 +19,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +35,9 @@ from reproq.wire import Payload
 
 HERE = Path(__file__).resolve()
 TICKS = os.sysconf("SC_CLK_TCK")
+TASK = "reproq_django.noop.do_nothing"
+SETTINGS = "reproq_django.quickstart.settings"
+WIDTH = 2
 
 
 def setup_bare() -> Runner:
@@ -51,13 +61,22 @@ def run(message: dict[str, Any]) -> Success | Failure:
     return encode_return(None)
 
 
-def bare_fork_and_wait(weight: str) -> None:
-    """The yardstick: the imports of a template, frozen as its are; then forks and waits, as many as stdin asks for."""
-    from reproq.child import rehearsal
+def imports_of(weight: str) -> str:
+    """The setup function of a template."""
+    return "reproq_django.rehearsed:setup" if weight == "project" else f"fork_cost:setup_{weight}"
 
-    globals()[f"setup_{weight}"]()
-    rehearsal.rehearse(1 << 20)
-    rehearsal.freeze()
+
+def template_image(weight: str) -> str:
+    """A program that becomes what a template is when it begins to fork."""
+    module, _, function = imports_of(weight).partition(":")
+    imports = (
+        f"import reproq.child.template\nfrom reproq.child import rehearsal\nfrom {module} import {function} as setup"
+    )
+    return f"{imports}\nsetup()\nrehearsal.rehearse(1 << 20)\nrehearsal.freeze()\n"
+
+
+def fork_and_wait() -> None:
+    """The yardstick: as often as each line of stdin says."""
     print("ready", flush=True)
     for line in sys.stdin:
         for _ in range(int(line)):
@@ -68,43 +87,62 @@ def bare_fork_and_wait(weight: str) -> None:
         print("done", flush=True)
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and of its reaped children, by the scheduler's own count where there is one."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What has been spent, or what a run costs: microseconds, and page faults."""
+
+    template: float
+    children: float
+    template_faults: float
+    child_faults: float
+    worker: float
+    wall: float
+
+    def since(self, before: "Cost", runs: int) -> "Cost":
+        pairs = zip(astuple(self), astuple(before), strict=True)
+        return Cost(*((now - then) / runs for now, then in pairs))
+
+
+def spent(pid: int) -> Cost:
+    """What a process, its reaped children, and this process have used up."""
     fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-    return sum(int(field) for field in fields[11:15]) / TICKS
+    faults, child_faults, user, system, of_children, in_kernel = (int(fields[at]) for at in (7, 8, 11, 12, 13, 14))
+    own, children = (user + system) / TICKS * 1e6, (of_children + in_kernel) / TICKS * 1e6
+    return Cost(own, children, faults, child_faults, time.process_time() * 1e6, time.monotonic() * 1e6)
 
 
 def payload(number: int) -> Payload:
-    args = '[1,"two",{"three":3}]'
+    args = f'[1,{number},"{"x" * 90}"]'
     return Payload(
         run_id=number, result_id=f"{number}-0000000000000000", backend="default", attempt=1, max_attempts=3,
-        task_path="tasks.nothing", args_json=args, kwargs_json="{}",
-        spec_hash=hash_document("tasks.nothing", args, "{}"), queue_name="default", priority=0, run_after=None,
+        task_path=TASK, args_json=args, kwargs_json="{}",
+        spec_hash=hash_document(TASK, args, "{}"), queue_name="default", priority=0, run_after=None,
         enqueued_at="2030-01-01T00:00:00+00:00", started_at=None, last_attempted_at=None, worker_ids=("w-1",),
         errors_json="[]", timeout_seconds=None, seed=1,
     )  # fmt: skip
 
 
 class Side:
-    """One of the two things measured: `go(n)` does n of them in the processes below `pid`."""
+    """One of the things measured: `go(n)` does n of them in the processes below `pid`."""
 
-    def __init__(self, name: str, pid: int, go: Callable[[int], None]) -> None:
-        self.name, self.pid, self.go = name, pid, go
-        self.cpu_us: list[float] = []
-        self.wall_us: list[float] = []
+    def __init__(self, name: str, pid: int, go: Callable[[int], None], end: Callable[[], object]) -> None:
+        self.name, self.pid, self.go, self.end = name, pid, go, end
+        self.costs: list[Cost] = []
 
     def measure(self, runs: int) -> None:
-        cpu, wall = cpu_seconds(self.pid), time.monotonic()
+        before = spent(self.pid)
         self.go(runs)
-        self.wall_us.append((time.monotonic() - wall) / runs * 1e6)
-        self.cpu_us.append((cpu_seconds(self.pid) - cpu) / runs * 1e6)
+        self.costs.append(spent(self.pid).since(before, runs))
+
+    def median(self) -> Cost:
+        return Cost(*(statistics.median(values) for values in zip(*map(astuple, self.costs), strict=True)))
 
 
 class Loop:
     """The smallest worker: `width` runs under way at a time."""
 
     def __init__(self, weight: str, environment: dict[str, str], width: int) -> None:
-        self.executor = ForkExecutor(f"fork_cost:setup_{weight}", environment=environment)
+        self.executor = ForkExecutor(imports_of(weight), environment=environment, concurrency=width, forks_ahead=width)
         self.selector = selectors.DefaultSelector()
         self.width = width
         self.executor.start(self.selector)
@@ -119,7 +157,7 @@ class Loop:
     def go(self, runs: int) -> None:
         submitted = done = 0
         while done < runs:
-            while submitted < runs and submitted - done < self.width:
+            while submitted < runs and submitted - done < 2 * self.width:
                 submitted += 1
                 self.executor.submit((submitted, 1), payload(submitted))
             self.step()
@@ -128,57 +166,62 @@ class Loop:
                 done += 1
 
 
-def compare(weight: str, runs: int, rounds: int) -> list[Side]:
-    paths = os.pathsep.join([str(HERE.parent.parent / "src"), str(HERE.parent)])
-    environment = template_environment({"PATH": os.environ["PATH"], "PYTHONPATH": paths})
-    command = [sys.executable, str(HERE), "--bare", weight]
-    yardstick = subprocess.Popen(
+def bare(name: str, options: list[str], program: str, environment: dict[str, str]) -> Side:
+    source = f"{program}import os, sys\n{getsource(fork_and_wait)}\nfork_and_wait()"
+    command = [sys.executable, *options, "-c", source]
+    process = subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
-    assert yardstick.stdin is not None
-    assert yardstick.stdout is not None
-    yardstick.stdout.readline()
 
-    def bare(count: int) -> None:
-        assert yardstick.stdin is not None
-        assert yardstick.stdout is not None
-        yardstick.stdin.write(f"{count}\n")
-        yardstick.stdout.readline()
+    def go(count: int) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{count}\n")
+        process.stdout.readline()
 
-    loop = Loop(weight, environment, 1)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return Side(name, process.pid, go, process.communicate)
+
+
+def compare(weight: str, runs: int, rounds: int) -> list[Side]:
+    paths = os.pathsep.join([str(HERE.parent.parent / "src"), str(HERE.parent)])
+    own = {"PATH": os.environ["PATH"], "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": SETTINGS}
+    environment = template_environment(own | {"DATABASE_URL": "postgres://nobody@localhost/nothing"})
+    loop = Loop(weight, environment, WIDTH)
     assert loop.executor.template_pid is not None
-    sides = [Side("fork and wait", yardstick.pid, bare), Side("ForkExecutor", loop.executor.template_pid, loop.go)]
+    sides = [
+        bare("tiny", ["-I", "-S"], "", environment),
+        bare("bare", [], template_image(weight), environment),
+    ]
+    sides.append(Side("run", loop.executor.template_pid, loop.go, loop.executor.close))
     for side in sides:
         side.go(100)
     for _ in range(rounds):
         for side in sides:
             side.measure(runs)
-    loop.executor.close()
-    yardstick.stdin.close()
-    yardstick.stdout.close()
-    yardstick.wait()
+    for side in sides:
+        side.end()
     return sides
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=2000, help="in a round")
+    parser.add_argument("--runs", type=int, default=500, help="in a round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--weight", choices=["bare", "django"], action="append")
-    parser.add_argument("--bare", help=argparse.SUPPRESS)
+    parser.add_argument("--weight", choices=["bare", "django", "project"], action="append")
     options = parser.parse_args()
-    if options.bare:
-        bare_fork_and_wait(options.bare)
-        return
     become_subreaper()
-    print(f"{'imports':8} {'what':14} {'CPU us/run':>10} {'ratio':>6} {'wall us/run':>12} {'ratio':>6}")
-    for weight in options.weight or ["bare", "django"]:
+    print("CPU us a run:               template children   both  ratio  worker   wall; faults: template  child")
+    for weight in options.weight or ["bare", "django", "project"]:
         sides = compare(weight, options.runs, options.rounds)
-        cpu, wall = statistics.median(sides[0].cpu_us), statistics.median(sides[0].wall_us)
+        floor = sides[1].median()
         for side in sides:
-            own_cpu, own_wall = statistics.median(side.cpu_us), statistics.median(side.wall_us)
-            row = f"{weight:8} {side.name:14} {own_cpu:10.0f} {own_cpu / cpu:6.2f}"
-            print(f"{row} {own_wall:12.0f} {own_wall / wall:6.2f}")
+            cost = side.median()
+            both = cost.template + cost.children
+            row = f"{weight:8} {side.name:17} {cost.template:9.0f} {cost.children:8.0f} {both:6.0f}"
+            row += f" {both / (floor.template + floor.children):6.2f} {cost.worker:7.0f} {cost.wall:6.0f}"
+            print(f"{row} {cost.template_faults:17.0f} {cost.child_faults:6.0f}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,13 @@ SAFE_DIGITS: Final = 600  # below the lowest limit that sys.set_int_max_str_digi
 _INTEGER_BOUND: Final = 10**MAX_DIGITS
 _SURVEYED_VALUES: Final = 1 << 20  # more than these go to the walk: a list that holds itself twice has 2 ** depth
 _EXACT_TYPES: Final = frozenset({dict, list, str, int, float, bool, type(None)})
-_FLAT_TYPES: Final = frozenset({str, int, bool, type(None)})
+_FLAT: Final[dict[type, Callable[[Any], str]]] = {
+    str: encode_basestring,
+    int: int.__repr__,
+    bool: ("false", "true").__getitem__,
+    type(None): lambda _: "null",
+}
+"""How values that hold no others are written. An encoder of json's is built for each call, which takes longer."""
 MAX_FLAT: Final = 100  # members
 _LONG_INTEGER: Final = re.compile(rf"[\[:,]-?[0-9]{{{MAX_DIGITS + 1}}}")
 
@@ -59,20 +65,16 @@ def admit_flat(task_path: Any, args: Any, kwargs: Any) -> tuple[str, str, str] |
     look: other than texts, integers, booleans and None in flat containers, keys out of order, or anything long."""
     if type(task_path) is not str or type(args) is not list or type(kwargs) is not dict or len(args) > MAX_FLAT:
         return None
-    if not _FLAT_TYPES.issuperset(map(type, args)):
+    if kwargs and (len(kwargs) > MAX_FLAT or not {str}.issuperset(map(type, kwargs)) or list(kwargs) != sorted(kwargs)):
         return None
-    kwargs_json = "{}"
     try:
-        if kwargs:
-            ordered = len(kwargs) <= MAX_FLAT and {str}.issuperset(map(type, kwargs)) and list(kwargs) == sorted(kwargs)
-            if not ordered or not _FLAT_TYPES.issuperset(map(type, kwargs.values())):
-                return None
-            kwargs_json = _stored(kwargs)
-        args_json = _stored(args)
+        args_json = f"[{','.join([_FLAT[type(value)](value) for value in args])}]"
+        members = [f"{encode_basestring(key)}:{_FLAT[type(value)](value)}" for key, value in kwargs.items()]
+        kwargs_json = f"{{{','.join(members)}}}"
         form = f'{{"args":{args_json},"kwargs":{kwargs_json},"task_path":{encode_basestring(task_path)},"v":1}}'
         if not form.isascii():
             form.encode()  # raises for a lone surrogate
-    except ValueError:
+    except (KeyError, ValueError):
         return None
     return None if len(form) > MAX_DIGITS or "\\u0000" in form else (form, args_json, kwargs_json)
 

@@ -21,6 +21,13 @@ def frame(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+def sole_message(data: bytes) -> bytes | None:
+    """The message whose frame `data` is, from its first byte to its last; None for anything else."""
+    size = _LENGTH.size
+    is_whole = len(data) >= size and _LENGTH.unpack_from(data)[0] == len(data) - size
+    return data[size:] if is_whole else None
+
+
 @dataclass(slots=True)
 class LineBuffer:
     """The reply of a cold child: one line that holds one object. Refuses what begins otherwise, or does not end."""

@@ -181,8 +181,11 @@ class Verdict(NamedTuple):
     waiting_reason: str | None = None
 
 
-def decide(claim: Claim, outcome: Outcome, *, max_releases: int = DEFAULT_MAX_RELEASES) -> Verdict:
-    """The one rule: what becomes of a run after this end of its attempt."""
+def decide(claim: Claim, outcome: Outcome, *, max_releases: int = DEFAULT_MAX_RELEASES, began: bool = True) -> Verdict:
+    """The one rule: what becomes of a run after this end of its attempt.
+
+    `began`: whether its task had begun, where the outcome does not tell.
+    """
     match outcome:
         case Success(return_json):
             return Verdict(Status.SUCCESSFUL, return_json)
@@ -193,7 +196,7 @@ def decide(claim: Claim, outcome: Outcome, *, max_releases: int = DEFAULT_MAX_RE
         case Release(reason):
             return _counted(claim, _released_too_often(claim, reason))
         case Failure(kind=Kind.CANCELLED):
-            return Verdict(Status.CANCELLED, error=outcome)
+            return Verdict(Status.CANCELLED, error=outcome, undo_attempt=not began)
         case Failure(kind=Kind.EXPIRED):
             return Verdict(Status.FAILED, error=outcome, undo_attempt=True)
         case Failure(kind=Kind.UNKNOWN_TASK):

@@ -3,7 +3,6 @@ how a message is found in a stream of bytes is in frames.py."""
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NamedTuple
@@ -23,6 +22,7 @@ _RUN: Final = ',"run_id":'
 _PLAIN_END: Final = ',"kwargs":{},"errors":[]}'
 """How the payload of a first attempt without keyword arguments ends."""
 MAX_HEADS: Final = 256
+_NOTHING: Final = Success("null")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _scanner: Final = json.JSONDecoder()
 _encoded: Final = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one a call
@@ -97,8 +97,7 @@ def _text(value: str | None) -> str:
     return "null" if value is None else _quoted(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A child's answer. `started_s` is CLOCK_MONOTONIC, which all processes of one host share; `elapsed_s` a length."""
 
     outcome: Success | Failure
@@ -149,12 +148,14 @@ def _usual(body: bytes, found: re.Match[bytes]) -> Reply | None:
     text = body[found.end() : -1]
     if not text.isascii() or not body.endswith(b"}"):
         return None
-    if text != b"null":  # what most tasks return is no document that could be broken
-        try:
-            _scanner.decode(text.decode("ascii"))
-        except (ValueError, RecursionError):
-            return None
-    return Reply(Success(text.decode("ascii")), float(found[1]), float(found[2]))
+    if text == b"null":  # what most tasks return
+        return Reply(_NOTHING, float(found[1]), float(found[2]))
+    returned = text.decode("ascii")
+    try:
+        _scanner.decode(returned)
+    except (ValueError, RecursionError):
+        return None
+    return Reply(Success(returned), float(found[1]), float(found[2]))
 
 
 def split_payload(body: bytes) -> tuple[dict[str, Any], str, str]:
@@ -206,7 +207,7 @@ def _members(opening: str) -> dict[str, Any]:
     """An object that lacks its closing brace. Raises ValueError for what is none."""
     text = opening + "}"
     members: dict[str, Any]
-    members, end = _scanner.raw_decode(text, _skip_space(text, 0))
+    members, end = _scanner.raw_decode(text, 0 if text[0] == "{" else _skip_space(text, 0))
     if end != len(text):
         raise ValueError(f"an object ends at character {end} of {len(text)}")
     return members

@@ -19,7 +19,7 @@ from django.tasks.signals import task_enqueued
 
 from reproq.store import results as stored_results
 from reproq.store import runs
-from reproq.store.runs import NewRun
+from reproq.store.runs import CONTINUE, NewRun
 from reproq_django import results
 from reproq_django.arguments import spec_of
 from reproq_django.bulk import Bulk
@@ -132,6 +132,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
             backoff_seconds=applied.backoff,
             timeout_seconds=applied.timeout,
             expires_in_seconds=applied.expires_in,
+            on_lost_contact=applied.on_lost_contact or CONTINUE,
         )
 
     def get_result(self, result_id: str) -> TaskResult:

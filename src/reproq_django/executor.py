@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import django
 from django.db import connections, reset_queries
-from django.tasks import TaskContext, TaskResult, TaskResultStatus
+from django.tasks import Task, TaskContext, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
@@ -29,9 +29,8 @@ from reproq.lifecycle import Failure, Kind, Success
 from reproq_django.arguments import normalised, refuse
 from reproq_django.libpq import keep_environment
 from reproq_django.named_task import NamedTask, find_named, moment_of
-from reproq_django.results import task_errors
+from reproq_django.results import put, task_errors
 from reproq_django.signals import send_finished, send_started
-from reproq_django.task_class import altered
 
 logger = logging.getLogger(__name__)
 _PLAIN: Final = frozenset({str, int, bool})
@@ -83,23 +82,28 @@ def execute(message: dict[str, Any], find: Callable[[dict[str, Any]], NamedTask]
         known = find(message)
     except UnknownTask as error:
         return _failure(Kind.UNKNOWN_TASK, error)
-    return _attempt(_running_result(message, known.result), known)
+    return _attempt(_running_result(message, known.task), known)
 
 
-def _running_result(message: dict[str, Any], blank: TaskResult) -> TaskResult:
-    """The TaskResult of this attempt, from the payload alone: no query."""
+def _running_result(message: dict[str, Any], task: Task) -> TaskResult:
+    """The TaskResult of this attempt, from the payload alone: no query. Made without its `__post_init__`, which would
+    normalise arguments that were read from JSON: that costs as much as all the rest."""
     now = timezone.now()
-    return altered(
-        blank,
-        id=message["result_id"],
-        enqueued_at=moment_of(message["enqueued_at"]),
-        started_at=moment_of(message["started_at"]) or now,
-        last_attempted_at=now,
-        args=message["args"],
-        kwargs=message["kwargs"],
-        errors=task_errors(message["errors"]),
-        worker_ids=list(message["worker_ids"]),
-    )
+    result = object.__new__(TaskResult)
+    put(result, "task", task)
+    put(result, "id", message["result_id"])
+    put(result, "status", TaskResultStatus.RUNNING)
+    put(result, "enqueued_at", moment_of(message["enqueued_at"]))
+    put(result, "started_at", moment_of(message["started_at"]) or now)
+    put(result, "finished_at", None)
+    put(result, "last_attempted_at", now)
+    put(result, "args", message["args"])
+    put(result, "kwargs", message["kwargs"])
+    put(result, "backend", message["backend"])
+    put(result, "errors", task_errors(message["errors"]))
+    put(result, "worker_ids", list(message["worker_ids"]))
+    put(result, "_return_value", None)
+    return result
 
 
 def _attempt(result: TaskResult, known: NamedTask) -> Success | Failure:
@@ -113,7 +117,7 @@ def _attempt(result: TaskResult, known: NamedTask) -> Success | Failure:
         value, text = _encoded(returned)
     except BadReturn as error:
         return _failed(result, sender, Kind.BAD_RETURN, error)
-    object.__setattr__(result, "_return_value", value)
+    put(result, "_return_value", value)
     _finish(result, sender, TaskResultStatus.SUCCESSFUL)
     return Success(text)
 
@@ -156,8 +160,8 @@ def _failed(result: TaskResult, sender: type, kind: Kind, error: BaseException) 
 
 
 def _finish(result: TaskResult, sender: type, status: TaskResultStatus) -> None:
-    object.__setattr__(result, "finished_at", timezone.now())
-    object.__setattr__(result, "status", status)
+    put(result, "finished_at", timezone.now())
+    put(result, "status", status)
     try:
         send_finished(sender, result)
     except BaseException:  # SystemExit in a receiver: send_robust lets that through

@@ -13,8 +13,9 @@ from django.db.models.functions import Left, Length, Now
 from django.db.models.lookups import Exact
 
 from reproq.lifecycle import FINISHED, Status
+from reproq.store.runs import CONTINUE, STOP
 from reproq_django.fields import ExactJSONField, FloatArrayField, TextArrayField
-from reproq_django.periodic_tasks import PeriodicTask, Tick  # noqa: F401 - Django looks for models here
+from reproq_django.periodic_tasks import LOST_CONTACT_CHOICES, PeriodicTask, Tick  # noqa: F401 - Django looks for models here
 from reproq_django.visible import visible
 
 STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in Status]
@@ -57,6 +58,7 @@ class TaskRun(models.Model):
     max_attempts = models.IntegerField(db_default=3)
     backoff_seconds = FloatArrayField(null=True, blank=True)
     timeout_seconds = models.FloatField(null=True, blank=True)
+    on_lost_contact = models.TextField(choices=LOST_CONTACT_CHOICES, default=CONTINUE, db_default=CONTINUE)
     releases = models.IntegerField(db_default=0)
     claim_token = models.BigIntegerField(null=True, blank=True)
     worker_id = models.TextField(null=True, blank=True)
@@ -146,6 +148,9 @@ class TaskRun(models.Model):
                 name="task_runs_timeout_bounded",  # PostgreSQL's NaN is greater than every number
                 condition=Q(timeout_seconds__isnull=True)
                 | Q(timeout_seconds__gt=0, timeout_seconds__lte=MAX_TIMEOUT_SECONDS),
+            ),
+            models.CheckConstraint(
+                name="task_runs_on_lost_contact_known", condition=Q(on_lost_contact__in=[CONTINUE, STOP])
             ),
             models.CheckConstraint(
                 name="task_runs_times_readable",

@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from django.conf import settings
-from django.tasks import Task, TaskResult, TaskResultStatus, task_backends
+from django.tasks import Task, task_backends
 from django.tasks.exceptions import InvalidTaskBackend
 from django.utils import timezone
 
@@ -24,10 +24,10 @@ _SAID: Final = ("task_path", "backend", "priority", "queue_name", "run_after", "
 
 @dataclass(frozen=True, slots=True)
 class NamedTask:
-    """What all runs share that say the same of the same task: a result to copy, whose task is as they say, and the
-    class of its backend, which sends the signals. `function` is set where calling the task is calling that."""
+    """What all runs share that say the same of the same task: the Task as they say it, and the class of its backend,
+    which sends the signals. `function` is set where calling the task is calling that."""
 
-    result: TaskResult
+    task: Task
     sender: type
     function: Callable[..., Any] | None
 
@@ -62,7 +62,7 @@ def find_named(message: dict[str, Any]) -> NamedTask:
         timeout=message["timeout_seconds"],
     )
     is_called_plainly = type(task).call is Task.call and not iscoroutinefunction(task.func)
-    return NamedTask(_blank_result(stored, message["backend"]), type(backend), task.func if is_called_plainly else None)
+    return NamedTask(stored, type(backend), task.func if is_called_plainly else None)
 
 
 def _backend(alias: str) -> Any:
@@ -74,23 +74,6 @@ def _backend(alias: str) -> Any:
 
 def _task_aliases(backend: Any) -> Mapping[str, str]:
     return backend.settled.task_aliases if isinstance(backend, ReproqBackend) else {}
-
-
-def _blank_result(task: Task, backend: str) -> TaskResult:
-    return TaskResult(
-        task=task,
-        id="",
-        status=TaskResultStatus.RUNNING,
-        enqueued_at=None,
-        started_at=None,
-        finished_at=None,
-        last_attempted_at=None,
-        args=[],
-        kwargs={},
-        backend=backend,
-        errors=[],
-        worker_ids=[],
-    )
 
 
 def moment_of(text: str | None) -> datetime | None:

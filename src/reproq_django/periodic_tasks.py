@@ -14,9 +14,11 @@ from django.db.models.functions import Now
 from reproq.schedule.timing import MAX_BOUND, MAX_JITTER_SECONDS, CatchUp, Overlap
 from reproq.schedule.zones import EARLIEST, HORIZON
 from reproq.store.periodic import refill_due
+from reproq.store.runs import CONTINUE, STOP
 from reproq_django.fields import ExactJSONField, FloatArrayField, MomentArrayField
 from reproq_django.visible import visible
 
+LOST_CONTACT_CHOICES: Final = [(one, one) for one in (CONTINUE, STOP)]
 KEPT_BY_SCHEDULERS: Final = (
     *("spec_hash", "upcoming", "computed_until", "refill_at", "next_run_at", "wake_at"),
     *("last_run_at", "last_run_id", "queued_due_at", "fault", "paused_at"),
@@ -63,6 +65,7 @@ class PeriodicTask(models.Model):
     backoff_seconds = FloatArrayField(null=True, blank=True)
     timeout_seconds = models.FloatField(null=True, blank=True)
     expires_in_seconds = models.FloatField(null=True, blank=True)
+    on_lost_contact = models.TextField(choices=LOST_CONTACT_CHOICES, default=CONTINUE, db_default=CONTINUE)
     declared = models.JSONField(null=True, blank=True, editable=False)
     upcoming = MomentArrayField(db_default=RawSQL("'{}'::timestamptz[]", ()), editable=False)
     computed_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -99,6 +102,9 @@ class PeriodicTask(models.Model):
                     max_attempts__gte=1,
                     priority__range=(-100, 100),
                 ),
+            ),
+            models.CheckConstraint(
+                name="periodic_tasks_on_lost_contact_known", condition=Q(on_lost_contact__in=[CONTINUE, STOP])
             ),
             models.CheckConstraint(
                 name="periodic_tasks_times_readable",

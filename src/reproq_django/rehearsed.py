@@ -1,4 +1,4 @@
-"""What the template of the executor `fork` is told of Django: `executor.setup`, and then a rehearsal of a run.
+"""What the template of the executor `fork` is told of Django: `single_run.setup`, and then a rehearsal of a run.
 
 A child is born with what its template has learnt, and copies every page that it changes. So all that Django and we do
 for a run is done before, for a task that does nothing. No receiver of the project's hears of it, and nothing is logged.
@@ -15,7 +15,7 @@ from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, Ta
 from django.tasks.signals import task_finished, task_started
 
 from reproq.child.run import Runner
-from reproq_django import executor
+from reproq_django import executor, single_run
 
 ROUNDS: Final = 64
 
@@ -38,7 +38,7 @@ def setup() -> Runner:
     """Import the project and return what runs one payload, with that rehearsed."""
     signals = (task_started, task_finished)
     djangos = [list(signal.receivers) for signal in signals]  # its log; the project's receivers are not there yet
-    runner = executor.setup()
+    runner = single_run.setup()
     executor.tell_wrong_schedules()
     with suppress(Exception), ExitStack() as after:  # what fails here fails in the first run, which tells it better
         for signal, receivers in zip(signals, djangos, strict=True):
@@ -46,6 +46,8 @@ def setup() -> Runner:
         after.enter_context(_silent(logging.getLogger("django.tasks")))
         for _ in range(ROUNDS):
             runner(_message())
+    # A logger remembers which levels it shows; what has not been asked is asked, and written, in each child.
+    logging.getLogger("django.tasks").isEnabledFor(logging.INFO)
     return runner
 
 

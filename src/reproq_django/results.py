@@ -96,7 +96,9 @@ def arguments(spec: Spec) -> dict[str, Any]:
 
 def of_stored(row: StoredRun, task: Task, backend: str, defaults: TaskOptions) -> TaskResult:
     """The result of a stored run; `task` is what its path names today."""
-    applied = TaskOptions(row.max_attempts, row.backoff_seconds, row.timeout_seconds, row.expires_in_seconds)
+    applied = TaskOptions(
+        row.max_attempts, row.backoff_seconds, row.timeout_seconds, row.expires_in_seconds, row.on_lost_contact
+    )
     stored = altered(
         task,
         backend=backend,

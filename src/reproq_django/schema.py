@@ -1,6 +1,7 @@
 """The operations of our migrations: they act on the database aliases that a Reproq backend names, and on no other.
 
 The DDL that Django has no words for (functions, triggers, storage) stands beside this file in `sql/`, one file a thing.
+What a later migration has replaced stands in a folder of `sql/` that says until which one it was in force.
 """
 
 from importlib.resources import files
@@ -63,6 +64,19 @@ class Install(migrations.RunSQL):
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if self._is_ours(schema_editor):
             super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class Replace(Install):
+    """Run `drop`, then `sql/<name>.sql`; going back runs `drop`, then `sql/<was>.sql`, which was there before."""
+
+    def __init__(self, name: str, was: str, drop: str) -> None:
+        super().__init__(name, f"{drop};\n{(DDL / f'{was}.sql').read_text('utf-8')}")
+        self.was = was
+        self.drop = drop
+        self.sql = f"{drop};\n{self.sql}"
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return type(self).__name__, [self.name, self.was, self.drop], {}
 
 
 class InstallLast(Install):

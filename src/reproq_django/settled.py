@@ -8,6 +8,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
 from reproq.config import load
+from reproq.store.runs import CONTINUE
 from reproq_django.checks import problems
 from reproq_django.conf import DEFAULT_DATABASE, options_of, source_of
 from reproq_django.task_options import TaskOptions, parse_option
@@ -37,6 +38,7 @@ def settle(alias: str, params: dict[str, Any]) -> Settled:
             max_attempts=config.max_attempts,
             backoff=None if backoff is None else parse_option("backoff", backoff),
             timeout=config.timeout if "timeout" in options else None,  # else the worker's own
+            on_lost_contact=CONTINUE,
         ),
         max_payload_bytes=config.max_payload_bytes,
     )

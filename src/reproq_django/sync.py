@@ -95,6 +95,7 @@ def columns_of(task: Task, one: Declaration) -> dict[str, Any]:
         "backoff_seconds": None if options.backoff is None else list(options.backoff),
         "timeout_seconds": options.timeout,
         "expires_in_seconds": options.expires_in,
+        "on_lost_contact": options.on_lost_contact,
     }
 
 

@@ -13,14 +13,15 @@ from reproq_django.task_options import NAMES, parsed_options
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReproqTask(Task):
-    """A Task that may say `max_attempts`, `backoff`, `timeout` and `expires_in` itself: as keywords of `@task` from
-    Django 6.1 on, and of `.using()` everywhere. A field that is None leaves the say to the function's `@options`,
+    """A Task that may say what `@options` says itself: as keywords of `@task` from Django 6.1 on, and of `.using()`
+    everywhere. A field that is None leaves the say to the function's `@options`,
     then the backend."""
 
     max_attempts: Any = None
     backoff: Any = None
     timeout: Any = None
     expires_in: Any = None
+    on_lost_contact: Any = None
 
     def __post_init__(self) -> None:
         given = parsed_options(**{name: getattr(self, name) for name in NAMES})
@@ -49,10 +50,17 @@ class ReproqTask(Task):
         backoff: Any = None,
         timeout: Any = None,
         expires_in: Any = None,
+        on_lost_contact: Any = None,
         **changes: Any,
     ) -> Self:
         """A new Task with other defaults: Django's four, and those of `@options`."""
-        given = {"max_attempts": max_attempts, "backoff": backoff, "timeout": timeout, "expires_in": expires_in}
+        given = {
+            "max_attempts": max_attempts,
+            "backoff": backoff,
+            "timeout": timeout,
+            "expires_in": expires_in,
+            "on_lost_contact": on_lost_contact,
+        }
         changed = Task.using(self, **changes)
         return replace(changed, **{name: value for name, value in given.items() if value is not None})
 

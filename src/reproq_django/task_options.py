@@ -1,4 +1,5 @@
-"""What a task may say of its own runs: `max_attempts`, `backoff`, `timeout`, `expires_in`.
+"""What a task may say of its own runs: `max_attempts`, `backoff`, `timeout`, `expires_in`,
+`on_lost_contact`.
 
 `@options` goes under `@task` and sets one attribute of the function: it works on every Django, under every backend.
 What applies to a run: the Task's own field, else the function's, else the backend's OPTIONS, else the engine's default.
@@ -13,10 +14,11 @@ from django.tasks.exceptions import InvalidTask
 
 from reproq import backoff as backoff_steps
 from reproq.config import KNOBS
+from reproq.store.runs import CONTINUE, STOP
 from reproq.values import duration
 
 ATTRIBUTE: Final = "reproq_options"
-NAMES: Final = ("max_attempts", "backoff", "timeout", "expires_in")
+NAMES: Final = ("max_attempts", "backoff", "timeout", "expires_in", "on_lost_contact")
 MAX_BACKOFF_SECONDS: Final = 30 * 86_400.0
 MIN_EXPIRY_SECONDS: Final = 0.001
 MAX_EXPIRY_SECONDS: Final = 3660 * 86_400.0
@@ -25,25 +27,38 @@ MAX_EXPIRY_SECONDS: Final = 3660 * 86_400.0
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
     """Options as they are stored. `backoff` are the waits after failure 1, 2, …; `timeout` and `expires_in` are
-    seconds; None: unset."""
+    seconds; `on_lost_contact` is "continue" or "stop"; None: unset."""
 
     max_attempts: int | None = None
     backoff: tuple[float, ...] | None = None
     timeout: float | None = None
     expires_in: float | None = None
+    on_lost_contact: str | None = None
 
 
 def options(
-    *, max_attempts: Any = None, backoff: Any = None, timeout: Any = None, expires_in: Any = None
+    *,
+    max_attempts: Any = None,
+    backoff: Any = None,
+    timeout: Any = None,
+    expires_in: Any = None,
+    on_lost_contact: Any = None,
 ) -> Callable[[Any], Any]:
     """Say how the runs of a task are retried and bounded; goes under `@task`.
 
     `max_attempts` counts tries. `backoff` is the first wait of an exponential back-off (seconds, `"5s"` or a
     timedelta), or a sequence of waits, the last of which repeats. `timeout` is what one try may take.
     A run that has not started `expires_in` after it was due never starts, and fails as expired.
-    Raises InvalidTask for a value outside its bounds.
+    `on_lost_contact="stop"` has an attempt stopped while its worker has lost the database, before another worker can
+    start the next one; by default ("continue") it goes on. Raises InvalidTask for a value outside its bounds.
     """
-    given = parsed_options(max_attempts=max_attempts, backoff=backoff, timeout=timeout, expires_in=expires_in)
+    given = parsed_options(
+        max_attempts=max_attempts,
+        backoff=backoff,
+        timeout=timeout,
+        expires_in=expires_in,
+        on_lost_contact=on_lost_contact,
+    )
 
     def decorate(function: Any) -> Any:
         if isinstance(function, Task):
@@ -71,6 +86,8 @@ def parse_option(name: str, value: Any) -> Any:
         return _parse_backoff(value)
     if name == "expires_in":
         return _parse_expiry(value)
+    if name == "on_lost_contact":
+        return _parse_answer(value)
     knob = KNOBS[name]
     try:
         parsed = knob.parse(value)
@@ -109,6 +126,12 @@ def _parse_expiry(value: Any) -> float:
     if not MIN_EXPIRY_SECONDS <= seconds <= MAX_EXPIRY_SECONDS:
         raise ValueError(f"expires_in = {value!r} is outside {MIN_EXPIRY_SECONDS:g} to {MAX_EXPIRY_SECONDS:g} s")
     return seconds
+
+
+def _parse_answer(value: Any) -> str:
+    if value not in (CONTINUE, STOP):
+        raise ValueError(f'on_lost_contact = {value!r} is neither "{CONTINUE}" (the default) nor "{STOP}"')
+    return str(value)
 
 
 def unstated(function: Any, defaults: TaskOptions) -> TaskOptions:

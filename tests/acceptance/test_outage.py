@@ -43,7 +43,9 @@ def test_an_outage_of_three_leases_costs_no_attempt_and_nothing_runs_twice(
         wait_for("all runs to start", lambda: len(marks(tmp_path)) == len(names))
         time.sleep(1)  # a claim's commit is asynchronous: what a crash may forget is on the disk by now
         server.stop("immediate")
-        time.sleep(OUTAGE_SECONDS)
+        until = time.monotonic() + OUTAGE_SECONDS
+        assert reproq(dsn, "status", "--here", check=False).returncode == 1, "a readiness probe is red"
+        time.sleep(max(0.0, until - time.monotonic()))
         assert {tuple(lines) for lines in marks(tmp_path).values()} == {("began",), ("began", "ended")}
         server.start()
         with psycopg.connect(dsn, autocommit=True) as pg:
@@ -52,6 +54,6 @@ def test_an_outage_of_three_leases_costs_no_attempt_and_nothing_runs_twice(
     assert rows == [(1, 0, 0, "[]")]
     assert marks(tmp_path) == {name: ["began", "ended"] for name in names}
     for log in logs:
-        assert log.read_text().count("database back") == 1
+        assert (log.read_text().count("database lost"), log.read_text().count("database back")) == (1, 1)
         assert "run.rescued" not in log.read_text()
     assert reproq(dsn, "verify", *QUICK[:4], "--skip", "crash_safe_settings").returncode == 0

@@ -7,7 +7,7 @@ from reproq_django import options, periodic
 
 @periodic("0 2 * * *", time_zone="Europe/Berlin", overlap="skip", jitter="30s")
 @task(priority=5)
-@options(max_attempts=2, timeout="1m", backoff=3)
+@options(max_attempts=2, timeout="1m", backoff=3, on_lost_contact="stop")
 def nightly(note="x"):
     """Closes the books.
 

@@ -50,6 +50,12 @@ def patient():
 
 
 @task
+@options(on_lost_contact="stop")
+def alone():
+    return None
+
+
+@task
 @options(expires_in="10m")
 def prompt():
     return None

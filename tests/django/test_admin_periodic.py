@@ -25,6 +25,7 @@ GOOD = {
     "queue_name": "default",
     "priority": "0",
     "max_attempts": "3",
+    "on_lost_contact": "continue",
 }
 
 

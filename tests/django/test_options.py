@@ -1,4 +1,4 @@
-"""`max_attempts`, `backoff`, `timeout`, `expires_in`: by decorator, keyword, `.using()`, OPTIONS; and which applies."""
+"""What a task says of its runs: by decorator, keyword, `.using()`, OPTIONS; and which applies."""
 
 import copy
 import importlib
@@ -69,6 +69,30 @@ def test_a_field_that_says_what_applies_anyway_is_none_on_both_sides(db):
     assert same(result)
 
 
+def on_lost_contact(pg):
+    return pg.execute("SELECT on_lost_contact FROM task_runs ORDER BY id DESC LIMIT 1").fetchone()[0]
+
+
+def test_what_a_run_does_on_lost_contact_is_stored_with_it(db, pg):
+    assert same(tasks.add.enqueue(1))
+    assert on_lost_contact(pg) == "continue"
+    assert same(result := tasks.alone.enqueue())
+    assert (on_lost_contact(pg), result.task) == ("stop", tasks.alone)
+
+
+def test_using_says_it_of_one_call_both_ways(db, pg):
+    assert same(result := tasks.add.using(on_lost_contact="stop").enqueue(1))
+    assert (on_lost_contact(pg), result.task.on_lost_contact) == ("stop", "stop")
+    assert same(result := tasks.alone.using(on_lost_contact="continue").enqueue())
+    assert (on_lost_contact(pg), result.task.on_lost_contact) == ("continue", "continue")
+
+
+def test_it_is_no_part_of_the_spec(db, pg):
+    tasks.alone.enqueue()
+    tasks.alone.using(on_lost_contact="continue").enqueue()
+    assert pg.execute("SELECT count(DISTINCT spec_hash) FROM task_runs").fetchone() == (1,)
+
+
 def test_using_does_not_change_the_task(django_project):
     tasks.add.using(max_attempts=2)
     assert tasks.add.max_attempts is None
@@ -98,6 +122,8 @@ def test_from_django_61_on_they_are_keywords_of_the_decorator(django_project):
         ({"expires_in": timedelta(seconds=-1)}, "is outside 0.001 to"),
         ({"expires_in": "4000d"}, "expires_in = '4000d' is outside 0.001 to"),
         ({"expires_in": "tomorrow"}, "expires_in = 'tomorrow' is not a duration"),
+        ({"on_lost_contact": "go on"}, "on_lost_contact = 'go on' is neither"),
+        ({"on_lost_contact": True}, "on_lost_contact = True is neither"),
         ({"backoff": []}, "backoff has 0 waits"),
         ({"backoff": [1] * 101}, "backoff has 101 waits"),
         ({"backoff": [1, -1]}, "is outside 0 to"),

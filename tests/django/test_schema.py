@@ -54,6 +54,36 @@ def test_migrations_go_back_to_nothing_and_forward_again(db):
     tasks.add.enqueue(1)
 
 
+CALL_OF_0003 = """
+CALL reproq_insert_run(
+    NULL, NULL, NULL, NULL, 1, 'default', 'x.y', '[]', '{}', repeat('0', 64), 'default', 0::smallint,
+    NULL, NULL, 3, NULL, NULL, NULL, NULL
+)
+"""
+
+
+def test_the_release_before_enqueues_on_while_a_deploy_rolls(db, pg):
+    pg.execute(CALL_OF_0003)
+    assert pg.execute("SELECT on_lost_contact FROM task_runs").fetchall() == [("continue",)]
+
+
+def test_a_step_back_leaves_what_the_version_before_calls(db, pg):
+    tasks.alone.enqueue()
+    call_command("migrate", "reproq_django", "0003", verbosity=0)
+    pg.execute("SELECT reproq_enqueue('x.y', expires_at => now() + interval '1 hour')")
+    pg.execute(CALL_OF_0003)
+    add_periodic = "INSERT INTO periodic_tasks (name, cron_expr, task_path) VALUES ('job', '@daily', 'x.y')"
+    pg.execute(add_periodic)
+    pg.execute("SELECT reproq_enqueue_periodic_task('job', now())")
+    assert pg.execute("SELECT count(*) FROM task_runs").fetchone() == (4,)
+    call_command("migrate", "reproq_django", verbosity=0)
+    tasks.alone.enqueue()
+    assert pg.execute("SELECT on_lost_contact FROM task_runs ORDER BY id DESC LIMIT 2").fetchall() == [
+        ("stop",),
+        ("continue",),
+    ]
+
+
 def test_the_models_and_the_migrations_agree(db):
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 

@@ -142,6 +142,7 @@ def test_a_declaration_becomes_a_row_with_the_options_of_its_task(db):
         30,
     )
     assert (made.priority, made.max_attempts, made.timeout_seconds, made.backoff_seconds[:2]) == (5, 2, 60, [3, 6])
+    assert (made.on_lost_contact, row("first").on_lost_contact) == ("stop", "continue")
     assert (made.description, made.origin, len(made.upcoming)) == ("Closes the books.", "code", 50)
     assert (row("first").args, row("second").kwargs, row("second").description) == (
         ["a"],

@@ -5,6 +5,7 @@ It is imported inside the template, never by the tests.
 
 import ctypes
 import decimal
+import errno
 import importlib
 import json
 import locale
@@ -60,6 +61,23 @@ def setup_that_fails_the_second_time() -> Runner:
         os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         raise RuntimeError("the second import fails") from None
+    return run
+
+
+def setup_on_a_system_that_is_full() -> Runner:
+    """While the marker is there, no process can be had, and each try is noted in it."""
+    really_fork, marker = os.fork, os.environ["REPROQ_TEST_MARKER"]
+
+    def fork() -> int:
+        try:
+            tries = os.open(marker, os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            return really_fork()
+        os.write(tries, b"tried\n")
+        os.close(tries)
+        raise BlockingIOError(errno.EAGAIN, "no room")
+
+    os.fork = fork
     return run
 
 

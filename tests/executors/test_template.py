@@ -35,7 +35,8 @@ def template_of(driver: Driver) -> int:
 def waiting(driver: Driver) -> list[int]:
     """The children that were forked ahead, and are there."""
     assert isinstance(driver.executor, ForkExecutor)
-    return [one.process.pid for one in driver.executor._spares if one.process is not None and one.phase is Phase.SPARE]
+    spares = driver.executor._brood.spares
+    return [one.process.pid for one in spares if one.process is not None and one.phase is Phase.SPARE]
 
 
 def test_a_run_gets_a_child_that_was_forked_before_it_came_and_no_other_run_does(fork: Make) -> None:
@@ -129,6 +130,27 @@ def test_a_run_that_gets_no_process_is_given_back_and_none_is_taken_for_a_moment
     driver.wait_ready()
     assert driver.run("echo", "[1]").outcome == Success("1")
     assert driver.executor.deadline() is None
+
+
+def test_when_no_process_can_be_had_all_that_waits_is_given_back_at_once_and_no_more_is_tried(
+    fork: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("reproq.executors.defaults.PAUSE_SECONDS", 0.2)
+    full = tmp_path / "full"
+    driver = fork("tasks:setup_on_a_system_that_is_full", extra={"REPROQ_TEST_MARKER": str(full)}, concurrency=2)
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert driver.executor.ahead(0.01) > 0
+    full.touch()
+    ends = driver.wait(*[driver.submit(payload("tasks.echo", "[1]")) for _ in range(30)])
+    reason = "no child could be forked: [Errno 11] no room"
+    assert {ended.outcome for ended in ends} == {Release(reason, started=False)}
+    assert full.read_text() == "tried\n" * 2, "one try for each run that would run at once"
+    assert not driver.executor.ready
+    assert driver.executor.ahead(0.01) == 0, "as many as can run are enough to find out whether there is room"
+    full.unlink()
+    driver.wait_ready()
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    assert driver.executor.ahead(0.01) > 0
 
 
 def no_descriptor_is_left(*arguments: object) -> None:

@@ -172,3 +172,22 @@ def test_a_row_that_was_written_anew_is_told_again(bench: Bench, ear: HandEar) -
     bench.clock.advance(1.1)
     bench.steps(worker, 10)
     assert idle_queues(bench.pg) == ["default"]
+
+
+def test_a_word_that_came_late_to_a_row_written_anew_is_taken_back_under_load(bench: Bench, ear: HandEar) -> None:
+    """Two connections: what was said before may be committed behind the new row, which then says idle."""
+    worker, executor, _ = bench.worker(ear=ear, concurrency=10)
+    bench.steps(worker, 10)
+    bench.pg.execute("DELETE FROM reproq_workers")
+    bench.enqueue(1)
+    bench.clock.advance(10.0)
+    bench.steps(worker, 2)  # the renewal finds no row, and it is written
+    bench.pg.execute("UPDATE reproq_workers SET idle_queues = '{default}'")
+    for number in range(3):
+        bench.clock.advance(0.005)
+        bench.enqueue(2 + number)
+        ear.heard.append("default")
+        bench.steps(worker)
+        executor.end_all()
+        bench.steps(worker)
+    assert idle_queues(bench.pg) == []

@@ -111,6 +111,8 @@ def test_a_final_kind_ends_the_run_at_its_first_attempt_uncounted(kind: Kind) ->
 
 def test_a_cancelled_attempt_ends_the_run_as_cancelled() -> None:
     assert decide(CLAIM, failure(Kind.CANCELLED)).status is Status.CANCELLED
+    assert not decide(CLAIM, failure(Kind.CANCELLED)).undo_attempt
+    assert decide(CLAIM, failure(Kind.CANCELLED), began=False).undo_attempt
 
 
 def test_a_run_given_back_before_its_start_loses_the_attempt_and_counts_nothing() -> None:

@@ -10,7 +10,8 @@ from psycopg import Cursor
 
 from reproq.lifecycle import Status
 from reproq.store import claims, queues
-from tests.store.rows import HASH, NOW, SUCCEED, TOKEN, claim, finalize, insert, read
+from reproq.store.runs import requeue
+from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN, claim, finalize, insert, read
 
 BAD_PLANS = {
     "no settings": {},
@@ -278,3 +279,12 @@ def test_work_is_left_where_a_run_is_ready_or_due_within_the_horizon(
     assert queues.work_left(cursor, asked, 59, now=NOW) is False
     insert(cursor, queue_name="mail")
     assert queues.work_left(cursor, asked, 0, now=NOW) is left
+
+
+def test_a_claim_tells_which_runs_must_not_overlap_and_a_copy_of_one_must_not_either(cursor: Cursor) -> None:
+    alone, other = insert(cursor, on_lost_contact="stop"), insert(cursor)
+    copy, _ = requeue(cursor, alone, now=NOW)
+    claimed = claims.claim(
+        cursor, queues=["default"], limit=9, token=TOKEN, worker_id="w-1", lease_seconds=LEASE_SECONDS, now=NOW
+    )
+    assert {one.claim.run_id: one.must_not_overlap for one in claimed} == {alone: True, other: False, copy: True}

@@ -17,6 +17,7 @@ RUNS = (
     NewRun(spec=make_spec("a.c", [2], {}), nonce=2**63 - 1, delay_seconds=90.0, max_attempts=9, backoff_seconds=()),
     NewRun(spec=make_spec("a.c", [3], {}), nonce=8, delay_seconds=90.0, expires_in_seconds=0.5),
     NewRun(spec=make_spec("a.c", [3], {}), nonce=9, expires_in_seconds=60.0),
+    NewRun(spec=make_spec("a.c", [3], {}), nonce=11, on_lost_contact="stop"),
     NewRun(spec=make_spec("a.c", [], {}), nonce=10, run_after=NOW - timedelta(hours=1), expires_in_seconds=60.0),
 )
 

@@ -34,7 +34,7 @@ def refilled(cursor, now):
 @pytest.mark.lesson("a-function-that-no-test-ever-called")
 def test_a_tick_enqueues_the_run_that_an_enqueue_would(cursor):
     columns = {"queue_name": "mail", "priority": 7, "max_attempts": 5, "timeout_seconds": 30.0, "backend": "other"}
-    columns |= {"backoff_seconds": [1.0, 2.0], "expires_in_seconds": 60.0}
+    columns |= {"backoff_seconds": [1.0, 2.0], "expires_in_seconds": 60.0, "on_lost_contact": "stop"}
     add(cursor, args="[1, 1e16]", kwargs='{"b": 1, "a": "é"}', **columns)
     (fired,) = periodic.fire(cursor, "job", now=at(1, 0.2))
     assert (fired.name, fired.queue_name, fired.due_at, fired.outcome) == ("job", "mail", at(1), "enqueued")

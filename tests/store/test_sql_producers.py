@@ -61,12 +61,19 @@ def test_arguments_over_the_bound_are_refused_with_bound_and_remedy(pg: psycopg.
         ("reproq_enqueue('x.y', timeout_seconds => 2592001)", psycopg.errors.CheckViolation),
         ("reproq_enqueue('x.y', expires_at => now() - interval '1 second')", psycopg.errors.CheckViolation),
         ("reproq_enqueue('x.y', expires_at => 'infinity')", psycopg.errors.CheckViolation),
+        ("reproq_enqueue('x.y', on_lost_contact => 'panic')", psycopg.errors.CheckViolation),
         ("reproq_enqueue(NULL)", psycopg.errors.NotNullViolation),
     ],
 )
 def test_what_python_refuses_sql_refuses_too(pg: psycopg.Connection, call: str, error: type[psycopg.Error]) -> None:
     with pytest.raises(error):
         pg.execute(f"SELECT {call}")
+
+
+def test_a_run_that_must_not_overlap_says_so(pg: psycopg.Connection) -> None:
+    pg.execute("SELECT reproq_enqueue('x.y', on_lost_contact => 'stop'), reproq_enqueue('x.y')")
+    stored = pg.execute("SELECT on_lost_contact FROM task_runs ORDER BY id").fetchall()
+    assert stored == [("stop",), ("continue",)]
 
 
 def test_a_hostile_search_path_does_not_lead_it_astray(pg: psycopg.Connection) -> None:

@@ -385,7 +385,7 @@ def test_tables_of_an_older_version_are_not_migrated(pg: psycopg.Connection, loo
     pg.execute("UPDATE reproq_meta SET schema_version = 0")
     (answer,) = loop.ask(Register(ROW, 30.0))
     assert isinstance(answer.error, NotMigrated)
-    assert "version 0, this Reproq needs 2" in str(answer.error)
+    assert "version 0, this Reproq needs 3" in str(answer.error)
 
 
 def test_an_unknown_database_is_a_matter_of_configuration(dsn: str, start: Any) -> None:
@@ -408,3 +408,41 @@ def test_a_claim_whose_answer_was_lost_is_given_back_by_its_next_try_and_costs_n
     database.close()
     assert (claimed.claim.run_id, claimed.claim.token, claimed.claim.attempt) == (run_id, 12, 1)
     assert pg.execute("SELECT attempts, failures, releases FROM task_runs").fetchone() == (1, 0, 0)
+
+
+class PidOfClaims(ListQueues):
+    """The backend of the lane that takes work in."""
+
+    def run(self, database: Database, now: object) -> Any:
+        with database.statement() as cursor:
+            row = cursor.execute("SELECT pg_backend_pid()").fetchone()
+            return row and row[0]
+
+
+def test_a_deadlock_in_one_lane_leaves_the_other_its_connection(loop: Loop) -> None:
+    (before,) = loop.ask(PidOfClaims())
+    deadlock = "DO $$ BEGIN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END $$"
+    (answer,) = loop.ask(Ask((deadlock, "SELECT 1")))
+    assert answer.result == 1
+    (after,) = loop.ask(PidOfClaims())
+    assert after.result == before.result
+    assert [notice.split(":")[0] for notice in loop.notices] == [
+        "database refuses, retrying until it does not",
+        "database back",
+    ]
+
+
+def test_an_outage_that_one_lane_sleeps_through_is_told_once(proxy: Proxy, start: Any) -> None:
+    proxy.listen()
+    loop = start(proxy.dsn, answer_seconds=2.0)
+    loop.ask(Ask(("SELECT 1",)), PidOfClaims())
+    proxy.freeze()
+    loop.store.submit(Ask(("SELECT 2",)))
+    loop.wait(lambda: len(loop.notices) == 1)
+    proxy.thaw()
+    loop.wait(lambda: len(loop.answers) == 3)
+    loop.ask(PidOfClaims())
+    assert [notice.split(":")[0] for notice in loop.notices] == [
+        "database lost, retrying until it is back",
+        "database back",
+    ]

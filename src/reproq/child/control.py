@@ -8,9 +8,8 @@ child keeps its pid, so the worker can kill its group without ever meeting a str
 import json
 import socket
 import struct
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from reproq.errors import ProtocolError
 
@@ -22,7 +21,7 @@ MAX_TEXT_BYTES: Final = 32768
 MAX_DESCRIPTORS: Final = 3
 
 
-class Verb(Enum):
+class Verb(bytes, Enum):
     """The letters. The worker says FORK and REAP, the template the others."""
 
     FORK = b"F"  # with the child's ends of its channel and of its output pipe; for many runs, with their tickets too
@@ -42,8 +41,7 @@ _SCM_RIGHTS: Final = int(socket.SCM_RIGHTS)
 _CLOEXEC: Final = int(socket.MSG_CMSG_CLOEXEC)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """One thing said. `run` is the worker's number for a fork, `value` what the verb says it is."""
 
     verb: Verb
@@ -54,7 +52,7 @@ class Packet:
 
     def encode(self) -> bytes:
         text = self.text.encode("utf-8", "backslashreplace")[-MAX_TEXT_BYTES:]
-        return _PACKET.pack(self.verb.value, self.run, self.value) + text
+        return _PACKET.pack(self.verb, self.run, self.value) + text
 
 
 def decode(data: bytes, descriptors: tuple[int, ...] = ()) -> Packet:

@@ -1,4 +1,4 @@
-"""The memory of a template, gathered in huge pages before it forks: a fork copies one entry for each, not 512.
+"""The memory of a template, put in order before it forks: in huge pages, of which a fork copies one entry, not 512.
 
 It refuses to know what lies in that memory, and who forks.
 """
@@ -11,13 +11,21 @@ from typing import Final
 MADV_COLLAPSE: Final = 25
 HUGE_PAGE_BYTES: Final = 2 << 20
 
-_madvise: Final = ctypes.CDLL(None, use_errno=True).madvise
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_madvise: Final = _libc.madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_trim: Final = getattr(_libc, "malloc_trim", None)
+"""glibc has it."""
 
 
 def gather_heap() -> None:
-    """Gather the memory that this process has written to in huge pages, as far as the system has any (Linux 6.1), and
-    its owner has not switched them off. What a fork then changes is copied by the usual 4 kB."""
+    """Put what is free in the C library's heap in order and give it back: a fork that did so would copy pages for it.
+
+    Then gather the memory that this process has written to in huge pages, as far as the system has any (Linux 6.1),
+    and its owner has not switched them off. What a fork then changes is copied by the usual 4 kB.
+    """
+    if _trim is not None:
+        _trim(0)
     with contextlib.suppress(OSError):
         if "[never]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text("ascii"):
             return

@@ -41,8 +41,8 @@ def bounded(reply: Reply, max_return_bytes: int) -> Reply:
     """The reply within its bounds; in place of a value that cannot be stored, the reply that says so."""
     if isinstance(reply.outcome, Success):
         outcome = storable(reply.outcome, max_return_bytes)
-        return reply if outcome is reply.outcome else replace(reply, outcome=outcome)
-    return replace(reply, outcome=shortened(reply.outcome))
+        return reply if outcome is reply.outcome else reply._replace(outcome=outcome)
+    return reply._replace(outcome=shortened(reply.outcome))
 
 
 def storable(outcome: Success, max_return_bytes: int) -> Success | Failure:

@@ -15,7 +15,7 @@ from typing import Any, Final, Never
 from reproq.child import kernel, memory
 from reproq.child.payload import read_message
 from reproq.child.reply import bounded
-from reproq.frames import FrameBuffer, frame
+from reproq.frames import FrameBuffer, frame, sole_message
 from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import Reply
 
@@ -88,13 +88,15 @@ def failure_of(error: BaseException) -> Failure:
 
 def read_frame(channel: int) -> bytes | None:
     """The one message on a blocking descriptor; None at its end."""
+    data = os.read(channel, READ_BYTES)
+    if (body := sole_message(data)) is not None:  # as usual, and with no buffer a child writes into fewer pages
+        return body
     frames = FrameBuffer()
-    while True:
-        data = os.read(channel, READ_BYTES)
-        if not data:
-            return None
+    while data:
         for body in frames.feed(data):
             return body
+        data = os.read(channel, READ_BYTES)
+    return None
 
 
 def write_all(channel: int, body: bytes) -> None:

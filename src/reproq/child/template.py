@@ -185,8 +185,9 @@ class Template:
 
         What a stranger leaves behind when it ends is in a session that no run's descendant can be in.
         """
-        known = self.strangers.union(self.children.values())
-        found = [pid for pid in self.own.look() if pid not in known]
+        found = set(self.own.look()).difference(self.strangers, self.children.values())
+        if not found:
+            return []
         self.strangers.update(pid for pid in found if os.getsid(pid) in self.sessions)
         return [pid for pid in found if pid not in self.strangers]
 

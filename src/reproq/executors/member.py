@@ -5,7 +5,6 @@ to know the other children, and who starts and reaps processes.
 """
 
 import math
-import os
 import secrets
 import time
 from collections import deque
@@ -23,6 +22,7 @@ from reproq.executors.order import Bounds, Order
 from reproq.executors.pace import LONG_SECONDS, Pace
 from reproq.executors.stream import MARK_BYTES, MarkedOutput, Stream
 from reproq.executors.suspects import killed_its_template
+from reproq.executors.tickets import Tickets
 from reproq.frames import frame
 from reproq.lifecycle import Key, Outcome, Release, Success
 from reproq.output import Output
@@ -58,14 +58,14 @@ class Member:
         self._on_heard: Callable[[], None]
         self._on_exit: Callable[[Member], None]
         mark = secrets.token_bytes(MARK_BYTES)
-        self._tickets = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._tickets = Tickets()
         self._stream = Stream(selector, bounds.max_return_bytes, lambda: self._on_heard())
         self._output = MarkedOutput(selector, bounds.output_bytes, mark)
         self._stream.send(frame(mark))
 
     def ends(self) -> tuple[int, int, int]:
         """The child's ends of channel, output and tickets, for the template; whoever sends them closes them."""
-        return self._stream.theirs.detach(), self._output.detach_writer(), os.dup(self._tickets)
+        return self._stream.theirs.detach(), self._output.detach_writer(), self._tickets.for_child()
 
     def begin(self, process: Process, on_heard: Callable[[], None], on_exit: Callable[["Member"], None]) -> None:
         """The process is there, and waits for runs."""
@@ -125,7 +125,7 @@ class Member:
         if was_idle:
             self._oom_kills = kernel.oom_kills()
             self._next_head(now_s)
-        os.eventfd_write(self._tickets, len(new))  # before the payloads: one without a ticket would be passed over
+        self._tickets.give(len(new))  # before the payloads: one without a ticket would be passed over
         self._stream.send(b"".join([order.framed for order in new]))
         if self._bounds.max_runs and self.given >= self._bounds.max_runs:
             self.is_leaving = True
@@ -133,14 +133,7 @@ class Member:
 
     def take_back(self) -> list[Order]:
         """The runs that it has not begun, and now never will. After this and `collect`, at most one is left."""
-        count = 0
-        while count < len(self.orders):
-            try:
-                os.eventfd_read(self._tickets)
-            except BlockingIOError:
-                break
-            count += 1
-        if not count:
+        if not (count := self._tickets.take_back(len(self.orders))):
             return []
         back = [self.orders.pop() for _ in range(count)]
         back.reverse()
@@ -257,7 +250,7 @@ class Member:
         in_reply = self._stream.in_reply
         self._stream.close()
         output = self._output.close()
-        os.close(self._tickets)
+        self._tickets.close()
         if self.process is not None:
             self._unwatch_exit()
             self.process.close()

@@ -23,13 +23,15 @@ OTHERS_FIRST_SECONDS: Final = 10.0
 class Claimed(NamedTuple):
     """One claimed run: what `decide` needs and what the child gets. `waited_seconds`: from due to claimed.
 
-    `expired` is set when it was to start by a moment that has passed, and has never started. `next_due_seconds` is what
-    the same look saw of the whole table: in how long the next SCHEDULED run falls due, None when there is none.
+    `expired` is set when it was to start by a moment that has passed, and has never started, and `must_not_overlap`
+    where it says `on_lost_contact="stop"`. `next_due_seconds` is what the same look saw of the whole table: in how long
+    the next SCHEDULED run falls due, None when there is none.
     """
 
     claim: Claim
     payload: Payload
     waited_seconds: float
+    must_not_overlap: bool = False
     expired: bool = False
     next_due_seconds: float | None = None
 
@@ -80,7 +82,7 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
     if claim.backoff_seconds is not None:
         claim = claim._replace(backoff_seconds=tuple(claim.backoff_seconds))
     (nonce, backend, task_path, args, kwargs, queue_name, priority, run_after, enqueued_at) = row[9:18]
-    (started_at, last_attempted_at, worker_ids, errors, timeout_seconds, waited, expired, next_due) = row[18:]
+    (started_at, last_attempted_at, worker_ids, errors, timeout_seconds, waited, stops, expired, next_due) = row[18:]
     payload = Payload(
         claim.run_id,
         result_id(claim.run_id, nonce),
@@ -102,7 +104,7 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
         timeout_seconds,
         seed(claim.spec_hash),
     )
-    return Claimed(claim, payload, waited if waited > 0.0 else 0.0, expired, next_due)
+    return Claimed(claim, payload, waited if waited > 0.0 else 0.0, stops, expired, next_due)
 
 
 def renew(cursor: Cursor, held: Sequence[Key], lease_seconds: float, now: datetime | None = None) -> dict[Key, bool]:

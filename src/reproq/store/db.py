@@ -30,10 +30,16 @@ OUTAGE_STATES: Final = (
 )
 """SQLSTATEs, or classes of them, that waiting may mend. No SQLSTATE at all means a broken connection."""
 
+LOSS_STATES: Final = ("08", "57P01", "57P02", "57P03", "25006")
+"""Those that tell of the server, and so concern every connection to it; the others concern one session or statement."""
+
 REFUSALS: Final = (
     "authentication failed",
+    "is not permitted to log in",
     "no password supplied",
     "does not exist",
+    "no such database",  # PgBouncer's words, and so is the next
+    "no such user",
     "no pg_hba.conf entry",
     "permission denied for database",
     "unsupported startup parameter",
@@ -70,6 +76,12 @@ def is_outage(error: BaseException) -> bool:
     if error.sqlstate is not None:
         return error.sqlstate.startswith(OUTAGE_STATES)
     return isinstance(error, psycopg.OperationalError) and not is_refusal(error)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the server is away, or lets nobody in: not a deadlock, a full disk, or a timeout of one session."""
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return state is None or state.startswith(LOSS_STATES)
 
 
 def is_refusal(error: psycopg.Error) -> bool:

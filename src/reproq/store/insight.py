@@ -67,6 +67,7 @@ class RunDetail:
     errors_json: str
     waiting_reason: str | None
     timeout_seconds: float | None
+    on_lost_contact: str
     backoff_seconds: list[float] | None
     cancel_requested_at: datetime | None
     replay_of: int | None

@@ -12,7 +12,8 @@ from typing import Final
 
 import psycopg
 
-from reproq.store.db import Database, is_outage
+from reproq.errors import AddressRefused
+from reproq.store.db import Database, is_lost, is_outage
 from reproq.store.requests import Answer, Clock, Request, RescueAnswer, RescueRuns
 from reproq.store.unreachable import reason
 
@@ -20,6 +21,9 @@ MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 1.5
 """Between two tries to reach a lost database: it is in use again within two seconds of its return."""
+REFUSED_FOR_SECONDS: Final = 300.0
+"""How long a server may refuse a worker that it, or one before it, has let in. After that it is to be started anew: its
+password was changed, most likely."""
 
 
 def void_answer(request: Request, waited_seconds: float) -> Answer | None:
@@ -50,26 +54,54 @@ class Contact:
 
     def __init__(self, place: str, tell: Callable[[str], None]) -> None:
         self.losses = 0
+        self.returns = 0
         self._place = place
         self._tell = tell
+        self._was_made = False
+        self._refused_since: float | None = None
+        self._lost_to: set[object] = set()
         self._without: set[object] = set()
         self._remarked = ""
         self._lock = threading.Lock()
 
-    def lost(self, lane: object, error: psycopg.Error) -> None:
-        """This lane cannot reach it."""
+    def waits_out(self, error: Exception, now: float) -> bool:
+        """Whether to try again though the server refuses us. Where it never took us the address is wrong, but one that
+        took us before may be about to be replaced: a fail-over starts servers that know no password yet."""
         with self._lock:
-            if not self._without:
+            if not (isinstance(error, AddressRefused) and self._was_made):
+                return False
+            if self._refused_since is None:
+                self._refused_since = now
+            return now - self._refused_since <= REFUSED_FOR_SECONDS
+
+    def lost(self, lane: object, error: Exception, returns: int) -> None:
+        """This lane has no answer. `returns` is how many outages were over when it asked: what it met in one that has
+        ended since has been told."""
+        with self._lock:
+            is_gone = is_lost(error)
+            if is_gone and not self._without and returns != self.returns:
+                return
+            if is_gone and not self._lost_to:
                 self.losses += 1
-                self._tell(f"database lost, retrying until it is back: {self._place}: {reason(error)}")
+            if not self._without:
+                change = "lost, retrying until it is back" if is_gone else "refuses, retrying until it does not"
+                self._tell(f"database {change}: {self._place}: {reason(error)}")
             self._without.add(lane)
+            if is_gone:
+                self._lost_to.add(lane)
 
     def back(self, lane: object) -> None:
         """This lane has had an answer."""
-        if lane in self._without:
-            with self._lock:
+        if self._was_made and lane not in self._without:
+            return
+        with self._lock:
+            self._was_made = True
+            self._refused_since = None
+            self._lost_to.discard(lane)
+            if lane in self._without:
                 self._without.discard(lane)
                 if not self._without:
+                    self.returns += 1
                     self._tell(f"database back: {self._place}")
 
     def remark(self, text: str) -> None:
@@ -138,15 +170,18 @@ class Lane:
             if self._losses != self._contact.losses:  # what ended another lane's connection has ended this one's, too
                 self._losses = self._contact.losses
                 self._database.close()
+            returns = self._contact.returns
             try:
                 answer = answer_once(request, self._database, None)
             except psycopg.Error as error:
-                self._contact.lost(self, error)
+                self._contact.lost(self, error, returns)
             else:
                 if answer.error is None:
                     self._contact.back(self)
                     self._contact.remark(self._database.remark)
-                return answer
+                if answer.error is None or not self._contact.waits_out(answer.error, time.monotonic()):
+                    return answer
+                self._contact.lost(self, answer.error, returns)
             if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
                 return None
             wait_seconds = min(wait_seconds * 2, self._longest_pause_seconds)

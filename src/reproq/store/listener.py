@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import psycopg
 
-from reproq.errors import ReproqError
+from reproq.errors import AddressRefused, ReproqError
 from reproq.store.db import Database, address, is_outage
 from reproq.store.server import listen_works
 from reproq.store.unreachable import reason
@@ -112,7 +112,7 @@ class Listener:
             except (psycopg.Error, OSError, ReproqError) as error:
                 self.hears = 0
                 self._database.close()
-                if isinstance(error, ReproqError) or not (is_outage(error) or isinstance(error, OSError)):
+                if not self._may_pass(error):
                     place = address(self._database.dsn)
                     self._tell(f"LISTEN does not work at {place}, the worker polls: {reason(error)}")
                     return
@@ -123,6 +123,12 @@ class Listener:
                 wait_seconds = min(wait_seconds * 2, LAST_RETRY_SECONDS)
         self.hears = 0
         self._database.close()
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether LISTEN may work again. A server that refuses us after we have listened may be one of a fail-over."""
+        if isinstance(error, AddressRefused):
+            return self._times > 0
+        return isinstance(error, OSError) or is_outage(error)
 
     def _connected(self) -> psycopg.Connection[Any]:
         """A connection on which NOTIFY is known to arrive. Raises ListenUnavailable."""

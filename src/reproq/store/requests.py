@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
+from typing import Final
 
 import psycopg
 
@@ -24,6 +25,9 @@ from reproq.store.workers import WorkerRow
 
 Clock = datetime | None
 """The time the statements take: None is the database's own."""
+
+ASKED_LONG_AGO: Final = float("-inf")
+"""`asked_s` is when the loop asked, by its own clock: it comes back with the answer, and nobody here reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class ClaimRuns:
     lease_seconds: float
     unknown_paths: tuple[str, ...] = ()
     promotes: bool = True
+    asked_s: float = ASKED_LONG_AGO
     _tried: list[int] = field(default_factory=list, init=False, compare=False)  # tokens of tries without an answer
 
     def run(self, database: Database, now: Clock) -> ClaimAnswer:
@@ -158,6 +163,7 @@ class RenewLeases:
     held: tuple[Key, ...]
     lease_seconds: float
     draining: bool
+    asked_s: float = ASKED_LONG_AGO
 
     def run(self, database: Database, now: Clock) -> RenewAnswer:
         with database.transaction() as cursor:

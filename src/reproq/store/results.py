@@ -32,6 +32,7 @@ class StoredRun:
     max_attempts: int
     backoff_seconds: tuple[float, ...] | None
     timeout_seconds: float | None
+    on_lost_contact: str
     expires_in_seconds: float | None
     enqueued_at: datetime
     started_at: datetime | None

@@ -14,6 +14,9 @@ from reproq.store.arrays import numbers, texts
 from reproq.store.statements import Cursor, execute, fetch_all, fetch_one
 
 MAX_RUN_ID: Final = (1 << 63) - 1
+STOP: Final = "stop"
+CONTINUE: Final = "continue"
+"""What a child does while its worker has lost the database: `on_lost_contact` of its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class NewRun:
     backoff_seconds: tuple[float, ...] | None = None
     timeout_seconds: float | None = None
     expires_in_seconds: float | None = None
+    on_lost_contact: str = CONTINUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ def enqueue(
             "backoff_seconds": None if run.backoff_seconds is None else list(run.backoff_seconds),
             "timeout_seconds": run.timeout_seconds,
             "expires_in_seconds": run.expires_in_seconds,
+            "on_lost_contact": run.on_lost_contact,
             "wake_within_seconds": wake_within_seconds,
             "now": now,
         },
@@ -111,6 +116,7 @@ def send_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None = No
         "max_attempts": numbers(run.max_attempts for run in batch),
         "backoffs_seconds": texts(backoffs),
         "timeouts_seconds": numbers(run.timeout_seconds for run in batch),
+        "on_lost_contacts": texts(run.on_lost_contact for run in batch),
         "now": now,
     }
     execute(cursor, "enqueue_many", params)

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from reproq.errors import MIGRATE, NotMigrated
-from reproq.store.statements import Cursor, execute, fetch_one, statement
+from reproq.store.statements import Cursor, execute, fetch_one
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,12 @@ def heartbeat(cursor: Cursor, worker: WorkerRow, draining: bool, now: datetime |
 
 def say_idle(cursor: Cursor, worker: WorkerRow, queues: Sequence[str]) -> None:
     """Say for which queues the worker waits to be woken; none: it is busy, and looks by itself."""
-    cursor.execute(statement("say_idle"), _identity(worker) | {"queues": list(queues)})
+    execute(cursor, "say_idle", _identity(worker) | {"queues": list(queues)})
 
 
 def deregister(cursor: Cursor, worker: WorkerRow) -> None:
     """Take the row away, unless another process has taken it over."""
-    cursor.execute(statement("deregister_worker"), _identity(worker))
+    execute(cursor, "deregister_worker", _identity(worker))
 
 
 def _identity(worker: WorkerRow) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
 from reproq.worker.pruning import Pruning
 from reproq.worker.tell import tell_claimed, tell_rescued, tell_stored
+from reproq.worker.tether import CLAIMED_TOO_LATE, Tether
 from reproq.worker.wakeups import Wakeups
 
 
@@ -54,6 +55,7 @@ class Hearing:
     pruning: Pruning
     ticking: Ticking
     drain: Drain
+    tether: Tether
     burst: bool
 
     def hear(self, answer: Answer, now: float) -> None:
@@ -64,12 +66,13 @@ class Hearing:
             case Register(), installation:
                 self.presence.on_registered(installation if isinstance(installation, str) else None, now)
                 self.wakeups.forget()
-            case ClaimRuns(limit=limit), ClaimAnswer() as claims:
-                self._claimed(claims, limit, now)
+            case ClaimRuns() as asked, ClaimAnswer() as claims:
+                self._claimed(asked, claims, now)
             case FinalizeRuns(batch), FinalizeAnswer() as stored:
                 self.stored(batch, stored)
-            case RenewLeases(held=held), RenewAnswer() as renewed:
+            case RenewLeases(held=held, asked_s=asked_s), RenewAnswer() as renewed:
                 self.presence.on_renewed(renewed, now)
+                self.tether.renewed(renewed.ours.keys(), asked_s)
                 self._renewed(held, renewed)
             case AskCancelled(), list() as cancelled:
                 self.control.on_answer()
@@ -97,21 +100,24 @@ class Hearing:
         for item in batch:
             tell_stored(self.telemetry, item, answer)
 
-    def _claimed(self, answer: ClaimAnswer, limit: int, now: float) -> None:
-        self.intake.on_claimed(answer, limit, now)
+    def _claimed(self, asked: ClaimRuns, answer: ClaimAnswer, now: float) -> None:
+        self.intake.on_claimed(answer, asked.limit, now)
         if (again_seconds := self.wakeups.after_claim(len(answer.claimed), now)) is not None:
             self.intake.claim_again(now, again_seconds)
         for claimed in answer.claimed:
-            self._start(claimed, now)
+            self._start(claimed, asked.asked_s, now)
         self.figures.claimed(answer, self.ledger.running)
         if self.burst and not answer.claimed and not self.ledger.unstored:
             self.intake.check_work_left(now)
 
-    def _start(self, claimed: Claimed, now: float) -> None:
+    def _start(self, claimed: Claimed, asked_s: float, now: float) -> None:
         if (refusal := self.intake.refusal(claimed, len(self.ledger.running), now)) is not None:
             self.ledger.settle(claimed, refusal)
         elif self.drain.under_way:
             self.ledger.settle(claimed, Release("the worker is draining", started=False))
+        elif claimed.must_not_overlap and not self.tether.hold(claimed.claim.key, asked_s, now):
+            self.ledger.settle(claimed, CLAIMED_TOO_LATE)
+            self.intake.look_again(now)
         else:
             if not self.ledger.running:
                 self.control.wait(now)
@@ -123,8 +129,10 @@ class Hearing:
             if key not in self.ledger.running:
                 continue  # it ended while we asked; the finalise will be told whether it was still ours
             if (cancel := answer.ours.get(key)) is None:
+                must_go = self.ledger.running[key].must_not_overlap  # somebody else may have begun it already
                 self.ledger.lose(key)
-                self.executor.stop(key, Release("lease lost", started=True))
+                self.tether.let_go(key)
+                self.executor.stop(key, Release("lease lost", started=True), 0.0 if must_go else None)
                 self.telemetry.emit("run.lease_lost", id=key[0], next="its child is killed, its outcome discarded")
             elif cancel:
                 self._cancel(key)

@@ -99,6 +99,7 @@ class Intake:
                 lease_seconds=self._config.lease,
                 unknown_paths=tuple(self._unknown),
                 promotes=now >= self._due_s,
+                asked_s=now,
             )
 
     def on_claimed(self, answer: ClaimAnswer, limit: int, now: float) -> None:

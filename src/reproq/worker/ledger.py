@@ -50,7 +50,8 @@ class Ledger:
     def end(self, ended: Ended) -> bool:
         """An attempt ended: what becomes of it waits to be stored. False when its claim had been lost before.
 
-        Whoever stops a run need not know whether its task had begun: a release of one that had not costs no attempt.
+        Whoever stops a run need not know whether its task had begun: one that had not, released or cancelled, has made
+        no attempt.
         """
         if ended.key in self._lost:
             self._lost.discard(ended.key)
@@ -71,7 +72,7 @@ class Ledger:
     ) -> None:
         """Decide what becomes of a claim, and keep it until it is stored."""
         claim = claimed.claim
-        verdict = decide(claim, outcome, max_releases=self._max_releases)
+        verdict = decide(claim, outcome, max_releases=self._max_releases, began=started_s is not None)
         task_path = claimed.payload.task_path
         item = Finalisation(claim.run_id, claim.token, verdict, started_s, ended_s, claim.attempt, output, task_path)
         self.ending[item.key] = item

@@ -31,6 +31,7 @@ from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
 from reproq.worker.pruning import Pruning
 from reproq.worker.tell import tell_discarded, tell_notices, tell_output
+from reproq.worker.tether import OUT_OF_CONTACT, Tether
 from reproq.worker.wakeups import Wakeups
 
 MAX_FINALIZE_BATCH: Final = 500
@@ -70,6 +71,7 @@ class Worker:
         self._pruning = Pruning(config, telemetry, draw_fraction, monotonic())
         self._ticking = Ticking(telemetry, config.beat_interval, fires=config.beat)
         self._drain = Drain(config.kill_grace)
+        self._tether = Tether(config.lease, config.kill_grace)
         self._hearing = Hearing(
             executor=executor,
             telemetry=telemetry,
@@ -82,6 +84,7 @@ class Worker:
             pruning=self._pruning,
             ticking=self._ticking,
             drain=self._drain,
+            tether=self._tether,
             burst=burst,
         )
         store.start(self.selector)
@@ -118,12 +121,16 @@ class Worker:
         self._wait(max_wait_seconds)
         self._executor.tick()
         self._take_ended()
-        for answer in self._store.take_answers():
-            self._hearing.hear(answer, self._monotonic())
+        if answers := self._store.take_answers():
+            for answer in answers:
+                self._hearing.hear(answer, self._monotonic())
+            self._executor.tick()  # what was claimed begins now, not after another wait
+            self._take_ended()
         for queue_name in self._wakeups.heard():
             self._intake.wake(queue_name, self._monotonic())
         tell_notices(self._telemetry, self._executor, self._store, self._wakeups)
         self._stop_what_outlasts_the_drain()
+        self._stop_what_is_out_of_contact()
         self._ask()
         self._telemetry.flush()
 
@@ -160,7 +167,7 @@ class Worker:
     def _due_moments(self) -> list[float]:
         """Every known moment at which there is something to do."""
         moments = [*self._presence.moments(), *self._wakeups.moments(), *self._pruning.moments()]
-        moments += self._control.moments(self._ledger.running)
+        moments += [*self._control.moments(self._ledger.running), *self._tether.moments()]
         if self._room() > 0:
             moments += self._intake.moments()
         moments += self._ticking.moments(self._is_at_work)
@@ -181,6 +188,7 @@ class Worker:
         batch = self._executor.take_ended()
         self._figures.ended(batch)
         for ended in batch:
+            self._tether.let_go(ended.key)
             tell_output(self._telemetry, ended, self._ledger.running.get(ended.key))
             if not isinstance(ended.outcome, Success):
                 claimed = self._ledger.running.get(ended.key) if self._executor.imports_once else None
@@ -213,3 +221,13 @@ class Worker:
             return
         for key in self._ledger.running:
             self._executor.stop(key, Release("the worker was stopped before it ended", started=True), grace_seconds)
+
+    def _stop_what_is_out_of_contact(self) -> None:
+        for key, grace_seconds in self._tether.due(self._monotonic()).items():
+            self._executor.stop(key, OUT_OF_CONTACT, grace_seconds)
+            self._telemetry.emit(
+                "run.out_of_contact",
+                id=key[0],
+                task=self._ledger.running[key].payload.task_path,
+                next="it is stopped before its lease ends, and given back when the database is there again",
+            )

@@ -78,7 +78,9 @@ class Presence:
             yield Register(self._row, self._config.lease)
         if self._has_begun and self._renewals.is_due(now):  # also while its row is gone: the leases hang on no row
             self._renewals.ask(now, self._config.heartbeat)
-            yield RenewLeases(self._row, held=ledger.held, lease_seconds=self._config.lease, draining=draining)
+            yield RenewLeases(
+                self._row, held=ledger.held, lease_seconds=self._config.lease, draining=draining, asked_s=now
+            )
         if self._may_rescue and self._rescues.is_due(now):
             in_contact_s = 0.0 if self._contact_since is None else now - self._contact_since
             if in_contact_s >= self._config.lease:

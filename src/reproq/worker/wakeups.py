@@ -28,7 +28,7 @@ class Wakeups:
         self._ear = ear
         self._row = row
         self._heard_times = 0
-        self._says_idle = False
+        self._says_idle: bool | None = False  # None: nobody knows what the row says
         self._to_say: bool | None = None
         self._found_s = float("-inf")
         self._full_since: float | None = None
@@ -43,8 +43,9 @@ class Wakeups:
         return names
 
     def forget(self) -> None:
-        """The worker's row was written anew, and says nothing."""
-        self._says_idle = False
+        """The worker's row was written anew, on another connection than words of ours that may still be on their way:
+        what it says is not known until it is told again."""
+        self._says_idle = None
 
     def after_claim(self, found: int, now: float) -> float | None:
         """In how many seconds to claim again; None: nothing speaks against waiting to be woken, or for the poll."""

@@ -17,7 +17,7 @@ ONE_LINE = ("name", "cron_expr", "time_zone", "backend", "task_path", "queue_nam
 TIMING = ("cron_expr", "time_zone", "jitter_seconds", "start_at", "end_at")
 POLICIES = ("overlap", "catch_up", "catch_up_bound")
 CALL = ("backend", "task_path", "args", "kwargs", "queue_name", "priority")
-RUNS = ("max_attempts", "timeout_seconds", "expires_in_seconds")
+RUNS = ("max_attempts", "timeout_seconds", "expires_in_seconds", "on_lost_contact")
 
 
 class PeriodicTaskForm(forms.ModelForm):
@@ -40,6 +40,8 @@ class PeriodicTaskForm(forms.ModelForm):
             "catch_up_bound": "How many of them at most.",
             "timeout_seconds": "What one attempt may take; empty takes the worker's.",
             "expires_in_seconds": "How long after its enqueue a run may still start; empty: for ever.",
+            "on_lost_contact": "What a run does while its worker has lost the database; one that must not overlap with "
+            "its next attempt says stop.",
             "task_path": "Module and name of the task, such as shop.tasks.remind.",
             "args": "A JSON array.",
             "kwargs": "A JSON object.",

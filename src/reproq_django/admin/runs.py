@@ -24,11 +24,12 @@ from reproq_django.models import RunLog
 
 MAX_ERRORS = 25
 DOCUMENTS = ("args", "kwargs", "return_value")
+LIMITS = ("backoff", "timeout_seconds", "on_lost_contact")
 SECTIONS = (
     (None, {"fields": ("task", "result_id", "status", "waiting", "queue", "priority", "tasks_alias_of", "replays")}),
     ("Spec", {"fields": ("args_text", "kwargs_text", "spec_hash")}),
     ("Outcome", {"fields": ("return_text", "errors_text", "printed")}),
-    ("Attempts", {"fields": ("attempts", "failures", "max_attempts", "releases", "backoff", "timeout_seconds")}),
+    ("Attempts", {"fields": ("attempts", "failures", "max_attempts", "releases", *LIMITS)}),
     ("Workers", {"fields": ("workers", "held_by", "claimed_at", "lease_expires_at", "cancel_requested_at")}),
     ("Due", {"fields": ("enqueued_at", "run_after", "due_at", "expires_at")}),
     ("Times", {"fields": ("started_at", "last_attempted_at", "finished_at")}),

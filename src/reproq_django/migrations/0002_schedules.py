@@ -288,7 +288,8 @@ class Migration(migrations.Migration):
             undo="DROP TRIGGER reproq_settle ON periodic_tasks; DROP FUNCTION reproq_settle_periodic_task()",
         ),
         schema.Install(
-            "periodic", undo="DROP FUNCTION reproq_enqueue_periodic_task; DROP FUNCTION reproq_fire_periodic_tasks"
+            "until_0003/periodic",
+            undo="DROP FUNCTION reproq_enqueue_periodic_task; DROP FUNCTION reproq_fire_periodic_tasks",
         ),
         schema.Install(
             "wake_of_ticks",

@@ -12,6 +12,7 @@ CREATE OR REPLACE FUNCTION reproq_enqueue(
     timeout_seconds double precision DEFAULT NULL,
     backend text DEFAULT 'default',
     expires_at timestamptz DEFAULT NULL,
+    on_lost_contact text DEFAULT 'continue',
     now timestamptz DEFAULT NULL
 )
 RETURNS bigint
@@ -19,10 +20,10 @@ LANGUAGE sql
 BEGIN ATOMIC
     INSERT INTO task_runs (
         backend, task_path, args, kwargs, queue_name, priority, run_after, max_attempts, timeout_seconds, expires_at,
-        enqueued_at, due_at
+        on_lost_contact, enqueued_at, due_at
     )
     SELECT
-        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, $10,
-        coalesce($11, statement_timestamp()), coalesce($6, $11, statement_timestamp())
+        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, $10, $11,
+        coalesce($12, statement_timestamp()), coalesce($6, $12, statement_timestamp())
     RETURNING id;
 END;

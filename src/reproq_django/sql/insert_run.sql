@@ -3,6 +3,7 @@
 -- Without wake_within_seconds it is an INSERT in the caller's transaction, and nobody is asked. With it, the caller has no
 -- transaction open: the run is committed here, and only then is asked who waits, so that a worker that falls idle in
 -- between has either seen the run or is seen. A failure to wake comes too late to fail the run: has_asked stays false.
+-- The last argument may be left out: so does the release before it was there, which enqueues while a deploy rolls on.
 -- docs/why/enqueue-in-one-round-trip.md
 
 CREATE OR REPLACE PROCEDURE reproq_insert_run(
@@ -24,7 +25,8 @@ CREATE OR REPLACE PROCEDURE reproq_insert_run(
     backoff_seconds double precision[],
     timeout_seconds double precision,
     wake_within_seconds double precision,
-    now timestamptz
+    now timestamptz,
+    on_lost_contact text DEFAULT 'continue'
 )
 LANGUAGE plpgsql
 AS $procedure$
@@ -34,14 +36,14 @@ BEGIN
     run_after := coalesce(run_after, enqueued_at + delay_seconds * interval '1 second');
     INSERT INTO task_runs (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, run_after, expires_at,
-        enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds
+        enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds, on_lost_contact
     )
     VALUES (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, run_after,
         greatest(run_after, enqueued_at) + expires_in_seconds * interval '1 second',
         enqueued_at, coalesce(run_after, enqueued_at),
         CASE WHEN run_after > enqueued_at THEN 'SCHEDULED' ELSE 'READY' END,
-        max_attempts, backoff_seconds, timeout_seconds
+        max_attempts, backoff_seconds, timeout_seconds, on_lost_contact
     )
     RETURNING id INTO run_id;
     IF coalesce(run_after, enqueued_at) - enqueued_at <= wake_within_seconds * interval '1 second' THEN

@@ -4,5 +4,5 @@ CALL reproq_insert_run(
     %(nonce)s::bigint, %(backend)s::text, %(task_path)s::text, %(args)s::json, %(kwargs)s::json, %(spec_hash)s::text,
     %(queue_name)s::text, %(priority)s::smallint, %(delay_seconds)s::float8, %(expires_in_seconds)s::float8,
     %(max_attempts)s::int, %(backoff_seconds)s::float8[], %(timeout_seconds)s::float8,
-    %(wake_within_seconds)s::float8, %(now)s::timestamptz
+    %(wake_within_seconds)s::float8, %(now)s::timestamptz, %(on_lost_contact)s::text
 )

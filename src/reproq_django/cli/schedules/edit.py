@@ -12,6 +12,7 @@ from reproq.cli.project import seconds_of
 from reproq.cli.show import when
 from reproq.errors import ConfigurationError
 from reproq.schedule.timing import CatchUp, Overlap
+from reproq.store.runs import CONTINUE, STOP
 from reproq_django.cli.schedules.project import Desk, enter, project_options
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--max-attempts", type=int, help="Counted tries of a run."),
         click.option("--timeout", metavar="DURATION", help=f"What one try may take; {NOTHING}: the worker's."),
         click.option("--expires-in", metavar="DURATION", help=f"How long a run may still start; {NOTHING}: for ever."),
+        click.option(
+            "--on-lost-contact",
+            type=click.Choice([CONTINUE, STOP]),
+            help="What a run does while its worker has lost the database.",
+        ),
         click.option("--description", help="What it is for."),
     ]
     for option in reversed(options):
