@@ -5,7 +5,8 @@ of a server before PostgreSQL 17. Nothing is prepared that the project's OPTIONS
 between.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from django.db.utils import ProgrammingError
@@ -54,10 +55,16 @@ def _beside_the_text(connection: Any) -> Any:
         session.cursor_factory = chosen
 
 
-def pipeline(connection: Any) -> AbstractContextManager[Any]:
-    """Within it, statements are sent before the ones ahead of them are answered, where libpq knows how to."""
+@contextmanager
+def pipeline(connection: Any) -> Iterator[None]:
+    """Within it, statements are sent before the ones ahead of them are answered, where libpq knows how to. Its end asks
+    the server for the last time, so that it raises what a cursor of Django's does."""
     connection.ensure_connection()
-    return connection.connection.pipeline() if Pipeline.is_supported() else nullcontext()
+    with (
+        connection.wrap_database_errors,
+        connection.connection.pipeline() if Pipeline.is_supported() else nullcontext(),
+    ):
+        yield
 
 
 def commits_alone(connection: Any) -> bool:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.tasks import task_backends
 from django.tasks.exceptions import InvalidTask
 from django.tasks.signals import task_enqueued
@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from reproq.errors import InvalidArguments, NotMigrated
 from reproq_django import backend as backend_module
+from reproq_django import bulk as bulk_module
 from reproq_django.backend import ReproqBackend
 from tests.django import tasks
 from tests.django.conftest import captured
@@ -114,6 +115,21 @@ def test_a_refused_item_sends_nothing_and_leaves_the_transaction_usable(count_ru
         assert len(queries) == 0
         tasks.echo.enqueue(1)
     assert count_runs() == 1
+
+
+def test_a_connection_that_breaks_after_the_last_answer_raises_djangos_error(pg, monkeypatch):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()
+
+    def end_the_session(answer):
+        pg.execute("SELECT pg_terminate_backend(%s, 5000)", pid)
+        return False
+
+    monkeypatch.setattr(bulk_module, "worth_waking_for", end_the_session)
+    with pytest.raises(OperationalError):  # not psycopg's, which a project's `except` clauses do not know
+        tasks.add.enqueue_many([(1, 2)])
+    connection.close()
 
 
 def test_a_batch_that_the_database_refuses_takes_the_ones_before_along(count_runs, monkeypatch):
