@@ -14,8 +14,7 @@ from reproq_django.task_options import NAMES, parsed_options
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReproqTask(Task):
     """A Task that may say what `@options` says itself: as keywords of `@task` from Django 6.1 on, and of `.using()`
-    everywhere. A field that is None leaves the say to the function's `@options`,
-    then the backend."""
+    everywhere. A field that is None leaves the say to the function's `@options`, then the backend."""
 
     max_attempts: Any = None
     backoff: Any = None

@@ -1,5 +1,4 @@
-"""What a task may say of its own runs: `max_attempts`, `backoff`, `timeout`, `expires_in`,
-`on_lost_contact`.
+"""What a task may say of its own runs: `max_attempts`, `backoff`, `timeout`, `expires_in`, `on_lost_contact`.
 
 `@options` goes under `@task` and sets one attribute of the function: it works on every Django, under every backend.
 What applies to a run: the Task's own field, else the function's, else the backend's OPTIONS, else the engine's default.

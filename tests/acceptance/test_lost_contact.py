@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.workers import alive, wait_for, worker
 from tests.store.proxy import Proxy
 
-LEASE = ("--lease", "4s", "--heartbeat", "1s", "--drain-timeout", "100ms")
+LEASE = ("--lease", "4s", "--heartbeat", "1s", "--kill-grace", "1s", "--drain-timeout", "100ms")
 LEASES = "SELECT status = 'RUNNING' AND lease_expires_at > clock_timestamp() FROM task_runs ORDER BY id"
 
 

@@ -13,8 +13,10 @@ from tests.acceptance.workers import TASKS, alive, reproq, statuses, wait_for, w
 LEASE = ("--lease", "2s", "--heartbeat", "500ms")
 WAIT = f"""INSERT INTO task_runs (task_path, args, backoff_seconds)
 VALUES ('{TASKS}.wait_at', json_build_array(%s::text, %s::text), '{{0}}')"""
-SLEEP = f"""INSERT INTO task_runs (task_path, args)
-SELECT '{TASKS}.sleep', '[0.5]' FROM generate_series(1, 12)"""
+TOGETHER = 12
+"""As many as all three can run at once."""
+MEET = f"""INSERT INTO task_runs (task_path, args)
+SELECT '{TASKS}.wait_at', json_build_array(%s::text, %s || number) FROM generate_series(1, {TOGETHER}) AS number"""
 HELD = {"one": "cut", "two": "cut", "three": "healed"}
 """Runs of the host that is cut off, and when they may end: two while it is, one when it is back."""
 
@@ -47,11 +49,13 @@ def test_what_a_host_held_that_is_cut_off_is_finished_by_others_and_its_late_end
         wait_for("it to be told", lambda: logs[0].read_text().count("run.outcome_discarded") == len(HELD))
         (tmp_path / "healed").touch()
         wait_for("all runs to end", lambda: statuses(pg) == {"SUCCESSFUL": len(HELD)})
-        pg.execute(SLEEP)  # as many as all three can run at once
-        wait_for("all runs to end", lambda: statuses(pg) == {"SUCCESSFUL": len(HELD) + 12})
+        pg.execute(MEET, [str(tmp_path / "met"), str(tmp_path / "meets-")])
+        wait_for("all three to work", lambda: len(list(tmp_path.glob("meets-*"))) == TOGETHER)
+        (tmp_path / "met").touch()
+        wait_for("all runs to end", lambda: statuses(pg) == {"SUCCESSFUL": len(HELD) + TOGETHER})
         ends = pg.execute("SELECT attempts, failures, releases, count(*) FROM task_runs GROUP BY 1, 2, 3 ORDER BY 1")
-        assert ends.fetchall() == [(1, 0, 0, 12), (2, 1, 0, len(HELD))]
-        assert pg.execute("SELECT count(*) > 0 FROM task_runs WHERE worker_ids = '{w0}'").fetchone() == (True,)
+        assert ends.fetchall() == [(1, 0, 0, TOGETHER), (2, 1, 0, len(HELD))]
+        assert pg.execute("SELECT count(*) FROM task_runs WHERE worker_ids = '{w0}'").fetchone() == (TOGETHER // 3,)
         assert all(alive(pid) for pid in pids)
         assert reproq(dsn, "verify", *LEASE, "--skip", "crash_safe_settings").returncode == 0
     log = logs[0].read_text()

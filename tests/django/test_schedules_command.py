@@ -2,10 +2,12 @@
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from reproq.cli import run
+from reproq_django.cli.schedules import code
 from tests.store.periodic_rows import column
 
 ADD = "tests.django.tasks.add"
@@ -258,6 +260,21 @@ def test_a_status_shows_how_late_ticks_are_what_is_overdue_and_the_last_beat(sch
     pg.execute("UPDATE periodic_tasks SET cron_expr = '@daily'")
     run(["status"])
     assert "overdue    job was changed, and nobody has looked at it since\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("unseen", "is_overdue"), [("0 s", True), ("1 h", False)])
+def test_check_gives_pg_cron_its_minute_where_the_last_beat_is_dead(
+    schedules, job, pg, monkeypatch, unseen, is_overdue
+):
+    monkeypatch.setattr(code, "our_jobs", lambda cursor: [SimpleNamespace(job=SimpleNamespace(active=True))])
+    pg.execute("UPDATE periodic_tasks SET upcoming = ARRAY[now() - interval '30 s']")
+    pg.execute(
+        "INSERT INTO reproq_workers (worker_id, role, beats, last_seen_at)"
+        " VALUES ('beat-1', 'beat', true, now() - %s::interval)",
+        [unseen],
+    )
+    said = schedules("check", code=3 if is_overdue else 0)
+    assert ("job has been due for 30 s" in said) == is_overdue
 
 
 def test_a_sync_prints_what_it_did(schedules, pg):

@@ -73,6 +73,8 @@ def test_a_refusal_is_waited_out_for_a_while_by_who_was_let_in_before() -> None:
     assert not known.waits_out(REFUSED, 10.1 + REFUSED_FOR_SECONDS)
     known.back("first")
     assert known.waits_out(REFUSED, 1000.0), "it is counted from the first refusal in a row"
+    known.lost("first", BROKEN, known.returns)
+    assert known.waits_out(REFUSED, 2000.0), "it was away in between, so that this may be another server"
 
 
 def test_no_other_error_is_waited_out() -> None:

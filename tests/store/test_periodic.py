@@ -305,6 +305,12 @@ def test_a_task_that_has_ended_asks_for_nothing_more(cursor):
     assert periodic.next_tick(cursor, now=at(2)) == (None, False)
 
 
+def test_a_task_that_was_changed_since_the_lists_were_filled_is_due_and_not_overdue_for_decades(cursor):
+    add(cursor)
+    cursor.execute("UPDATE periodic_tasks SET cron_expr = '@daily'")
+    assert periodic.next_tick(cursor, now=NOW) == (0.0, False)
+
+
 def test_the_next_tick_is_that_of_enabled_tasks(cursor):
     assert periodic.next_tick(cursor, now=NOW) == (None, False)
     add(cursor)

@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import conninfo
 
 from reproq.cli.doctor import examine
 from reproq.config import Config
 from reproq.errors import ConfigurationError
-from reproq.store import listener
+from reproq.store import db, listener
 from reproq.store.db import Database
 from reproq.store.poolers import is_pooled
 from reproq.store.requests import ListQueues
@@ -58,6 +59,19 @@ def test_a_pooler_is_recognised(straight: str, pooled: str) -> None:
         database = Database(address, "tests")
         assert (is_pooled(database.connected()), database.connected().prepare_threshold is None) == (behind, behind)
         database.close()
+
+
+def test_a_connection_of_which_it_is_not_known_is_not_used(pooled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_cancelled(connection: psycopg.Connection) -> bool:
+        raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+
+    database = Database(pooled, "tests")
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "is_pooled", is_cancelled)
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            database.connected()
+    assert database.connected().prepare_threshold is None
+    database.close()
 
 
 @pytest.mark.lesson("prepared-statements-behind-a-transaction-pooler")

@@ -56,9 +56,7 @@ def test_a_claim_whose_answer_is_lost_is_stored_and_the_next_one_answered(proxy:
     assert claimed(proxy, request) == 0
     assert (statuses(pg), proxy.lost) == (["RUNNING"], {Said.CLAIM: 1})
     insert(pg.cursor(), Status.READY)
-    assert (
-        claimed(proxy, request) == 2
-    )  # with what the try before has claimed unheard, and this one has given back first
+    assert claimed(proxy, request) == 2, "with what the try before has claimed unheard, and this one has given back"
 
 
 def test_an_answer_that_acknowledges_nothing_is_not_the_one_that_is_lost(proxy: Proxy, pg: psycopg.Connection) -> None:

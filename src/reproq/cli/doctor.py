@@ -16,7 +16,7 @@ from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, d
 from reproq.cli.show import as_json_text, console, unseen
 from reproq.config import Config
 from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
-from reproq.scheduler.pgcron import our_jobs, trouble
+from reproq.scheduler.pgcron import fires_alone, our_jobs, trouble
 from reproq.store.db import Database, address, opened
 from reproq.store.insight import list_workers
 from reproq.store.periodic import ScheduleHealth, health
@@ -128,8 +128,9 @@ def listening(database: Database) -> Finding:
 def fired(database: Database, config: Config, jobs: list[JobLine]) -> Finding:
     """Whether somebody fires the schedules, and lists their moments, without which pg_cron has nothing to fire."""
     with database.transaction() as cursor:
-        alive = [one for one in list_workers(cursor) if one.beats and one.unseen_seconds <= config.lease]
-        found = health(cursor, has_beat=bool(alive) or not jobs)
+        workers = list_workers(cursor)
+        alive = [one for one in workers if one.beats and one.unseen_seconds <= config.lease]
+        found = health(cursor, has_beat=not fires_alone(jobs, workers, config.lease))
     if found.overdue:
         names = ", ".join(f"{name} {unseen(seconds)}" for name, seconds in found.overdue.items())
         remedy = "start a worker or reproq beat, or see its log"

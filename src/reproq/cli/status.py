@@ -12,7 +12,7 @@ from reproq.cli.project import configure, database_options
 from reproq.cli.show import as_json_text, console, unseen, when
 from reproq.config import Config
 from reproq.retention import Rule, rules, shown
-from reproq.scheduler.pgcron import our_jobs
+from reproq.scheduler.pgcron import fires_alone, our_jobs
 from reproq.store.db import opened
 from reproq.store.insight import WorkerLine, count_finished, count_unfinished, list_workers
 from reproq.store.periodic import ScheduleHealth, health
@@ -40,7 +40,7 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
         alive = [worker for worker in workers if is_alive(worker, config)]
         unserved = unserved_queues(ready_queues(cursor), alive)
         jobs = [line for line in our_jobs(cursor) if line.job.active]
-        schedules = health(cursor, has_beat=not jobs or any(worker.beats for worker in alive))
+        schedules = health(cursor, has_beat=not fires_alone(jobs, workers, config.lease))
     if as_json:
         facts = {"unfinished": unfinished, "finished_last_hour": finished, "unserved_queues": unserved}
         facts["schedules"] = asdict(schedules)

@@ -1,4 +1,4 @@
-"""What a child of a pool is given: a run, and the bounds of a child's life. Pure."""
+"""What a child is given: a run; and the bounds of a life that is longer than one. Pure."""
 
 from dataclasses import dataclass
 

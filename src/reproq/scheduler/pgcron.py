@@ -1,5 +1,6 @@
 """Brings pg_cron's jobs in line with the schedules: ask, plan, apply, in one transaction of the caller's."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,6 +10,7 @@ from reproq.schedule.pgcron import Job, Layout, Place, Plan
 from reproq.schedule.pgcron_facts import PgCronFacts, obstacle
 from reproq.schedule.pgcron_words import Cron
 from reproq.store import pgcron
+from reproq.store.insight import WorkerLine
 from reproq.store.pgcron import JobLine
 from reproq.store.statements import Cursor
 from reproq.store.workers import installation
@@ -73,6 +75,12 @@ def our_jobs(cursor: Cursor) -> list[JobLine]:
         return []
     found = pgcron.facts(cursor)
     return pgcron.job_lines(cursor, _place(cursor, found))
+
+
+def fires_alone(lines: Iterable[JobLine], workers: Iterable[WorkerLine], lease_seconds: float) -> bool:
+    """Whether a job of ours is active, and no worker or beat that fires schedules was seen within a lease."""
+    is_seen = any(one.beats and one.unseen_seconds <= lease_seconds for one in workers)
+    return not is_seen and any(line.job.active for line in lines)
 
 
 def is_stale(line: JobLine) -> bool:

@@ -179,12 +179,19 @@ class Database:
                 ) from None
             raise
         connection.answer_seconds = self._answer_seconds
+        try:
+            self._look_for_a_pooler(connection)
+        except psycopg.Error:
+            connection.close()  # it would prepare statements that a pooler loses
+            raise
         self._connection = connection
+        return connection
+
+    def _look_for_a_pooler(self, connection: psycopg.Connection[Any]) -> None:
         pooled = is_pooled(connection)
         self.remark = mismatch(self._pooler, pooled, address(self.dsn))
         if self._pooler == "on" or (self._pooler == "auto" and pooled):
             connection.prepare_threshold = None
-        return connection
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -23,8 +23,8 @@ FIRST_RETRY_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 1.5
 """Between two tries to reach a lost database: it is in use again within two seconds of its return."""
 REFUSED_FOR_SECONDS: Final = 300.0
-"""How long a server may refuse a worker that it, or one before it, has let in. After that it is to be started anew: its
-password was changed, most likely."""
+"""How long a server may go on refusing a worker that it, or one before it, has let in. After that it is to be started
+anew: its password was changed, most likely."""
 
 
 def void_answer(request: Request, waited_seconds: float) -> Answer | None:
@@ -80,6 +80,8 @@ class Contact:
         ended since has been told."""
         with self._lock:
             is_gone = is_lost(error)
+            if is_gone and not isinstance(error, AddressRefused):
+                self._refused_since = None  # what is away now may be another server when it is there again
             if is_gone and not self._without and returns != self.returns:
                 return
             if is_gone and not self._lost_to:
@@ -107,9 +109,12 @@ class Contact:
 
     def remark(self, text: str) -> None:
         """Something is amiss, though it answers; told once."""
-        if text and text != self._remarked:
-            self._remarked = text
-            self._tell(text)
+        if not text:
+            return
+        with self._lock:
+            if text != self._remarked:
+                self._remarked = text
+                self._tell(text)
 
 
 class Lane:

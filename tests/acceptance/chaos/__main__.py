@@ -27,9 +27,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Play the rounds one after the other; 1 when one of them has not passed."""
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # it ends a round as Ctrl-C does, with all that it started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, it ends all that a round has started
     asked = arguments()
     seeds = range(asked.seed, asked.seed + asked.seeds)
     if asked.plan:

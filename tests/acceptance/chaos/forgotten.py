@@ -16,6 +16,8 @@ RUNS_A_STOP = 4
 STEP_SECONDS = 0.5
 """Each run of a stop takes so much longer than the one before: some end while the server is away, some after it."""
 PATIENCE_SECONDS = 60.0
+MOST_STOPS_EACH = 5
+"""A claim is on the disk, too, when somebody happened to commit behind it: then the server is stopped more often."""
 FORGETFUL = {"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
 """What is committed asynchronously stays in memory for long, unless somebody commits otherwise: a crash forgets it."""
 INSERT = (
@@ -40,15 +42,16 @@ class Stops:
 
 
 def repeat(times: int, say: Callable[[str], None] = lambda text: None) -> Stops:
-    """Stop the server so often, each time while runs that have just been claimed are executed."""
+    """Stop the server so often, each time while runs that have just been claimed are executed; and on, for a while, as
+    long as it has forgotten no claim."""
     stops = Stops()
     with tempfile.TemporaryDirectory(prefix="reproq-chaos-", dir=roomy_memory(), ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         with World(Path(name), FORGETFUL).running() as world:
             world.open_workers(2)
             wait_until(PATIENCE_SECONDS, lambda: world.one("SELECT count(*) FROM reproq_workers") == 2)
-            for number in range(times):
-                _stop_once(world, f"stop{number}", stops)
+            while stops.stops < times or (not stops.forgotten and stops.stops < MOST_STOPS_EACH * times):
+                _stop_once(world, f"stop{stops.stops}", stops)
                 say(f"stop {stops.stops}: {stops.forgotten} claims forgotten so far")
             stops.faults += [f"a worker ended with {code}" for code in world.stop_workers() if code]
             _judge(world, stops)
@@ -64,7 +67,8 @@ def _stop_once(world: World, label: str, stops: Stops) -> None:
     world.server.stop("immediate")
     begun = sum(line.startswith(f"began {label}-") for line in marks.read_text().splitlines())
     world.server.start()
-    known = world.one(BY_LABEL.format("attempts > 0"), label) or 0
+    known = world.one(BY_LABEL.format("attempts > 0"), label)
+    assert known is not None, "a server that has started answers"
     stops.forgotten += max(0, begun - known)
     stops.stops += 1
     if not wait_until(PATIENCE_SECONDS, lambda: world.one(BY_LABEL.format("finished_at IS NULL"), label) == 0):

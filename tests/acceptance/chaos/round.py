@@ -119,6 +119,7 @@ def _settle(world: World, outcome: Outcome) -> None:
     """Everything is finished, and everybody goes."""
     began_s = time.monotonic()
     world.server.start()
+    wait_until(START_SECONDS, lambda: world.one("SELECT 1"))  # it may be recovering from the last blow
     world.stop_schedule()
     expected = [*_codes("a producer", world.stop_producers())]
 
@@ -127,7 +128,8 @@ def _settle(world: World, outcome: Outcome) -> None:
         return world.one(UNFINISHED) == 0
 
     wait_until(PATIENCE_SECONDS + outcome.seconds, finished)
-    wait_until(START_SECONDS, lambda: all(world.one(REGISTERED, worker.process.pid) for worker in world.workers))
+    wait_until(START_SECONDS, lambda: not _absent(world))
+    expected += [f"worker {number} has not come back to the database" for number in _absent(world)]
     outcome.drained_seconds = round(time.monotonic() - began_s, 1)
     outcome.growth_kilobytes = world.steady_growth_kilobytes()
     expected += _codes("a worker", world.stop_workers())
@@ -137,6 +139,12 @@ def _settle(world: World, outcome: Outcome) -> None:
     if left := world.left_processes():
         expected.append(f"processes are left: {left}")
     outcome.faults += [*expected, *_verified(world)]
+
+
+def _absent(world: World) -> list[int]:
+    """The places whose workers the database does not know."""
+    pids = [worker.process.pid if worker.process else 0 for worker in world.workers]
+    return [number for number, pid in enumerate(pids) if not world.one(REGISTERED, pid)]
 
 
 def _codes(who: str, codes: list[int]) -> list[str]:

@@ -1,7 +1,11 @@
--- In how many seconds a scheduler next has something to do, and whether ticks wait for the runs before them.
+-- In how many seconds a scheduler next has something to do, 0 where a list is to be computed anew, and whether ticks wait for the runs before them.
 SELECT
     (
-        SELECT extract(epoch FROM min(wake_at) - coalesce(%(now)s::timestamptz, now()))::float8
+        SELECT
+            CASE
+                WHEN min(wake_at) = 'epoch' THEN 0
+                ELSE extract(epoch FROM min(wake_at) - coalesce(%(now)s::timestamptz, now()))::float8
+            END
         FROM periodic_tasks
         WHERE enabled
     ),

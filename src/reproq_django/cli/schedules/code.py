@@ -7,7 +7,7 @@ import click
 
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.show import as_json_text, unseen
-from reproq.scheduler.pgcron import our_jobs
+from reproq.scheduler.pgcron import fires_alone, our_jobs
 from reproq.store import periodic
 from reproq.store.insight import list_workers
 from reproq_django.cli.schedules.project import Desk, enter, project_options
@@ -78,7 +78,7 @@ def _overdue(desk: Desk) -> list[str]:
     from django.db import connections
 
     with connections[desk.alias].cursor() as cursor:
-        by_pg_cron = any(line.job.active for line in our_jobs(cursor))
-        found = periodic.health(cursor, has_beat=not by_pg_cron or any(one.beats for one in list_workers(cursor)))
+        by_pg_cron = fires_alone(our_jobs(cursor), list_workers(cursor), desk.lease_seconds)
+        found = periodic.health(cursor, has_beat=not by_pg_cron)
     remedy = "start a worker, or reproq beat"
     return [f"{name} {unseen(seconds)}; {remedy}" for name, seconds in found.overdue.items()]

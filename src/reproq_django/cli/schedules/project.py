@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The `TASKS` alias that is served, and the alias of its database."""
+    """The `TASKS` alias that is served, the alias of its database, and the lease that its workers are to have."""
 
     backend: str
     alias: str
+    lease_seconds: float
 
     def find(self, name: str) -> "PeriodicTask":
         """The schedule of a name. Raises NoSuchSchedule, with near ones."""
@@ -62,4 +63,4 @@ def enter(backend: str | None, settings: str | None) -> Desk:
         installation(cursor)
     from reproq_django import conf
 
-    return Desk(config.backend, conf.database_alias(config.backend))
+    return Desk(config.backend, conf.database_alias(config.backend), config.lease)
