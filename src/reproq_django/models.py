@@ -58,7 +58,7 @@ class TaskRun(models.Model):
     max_attempts = models.IntegerField(db_default=3)
     backoff_seconds = FloatArrayField(null=True, blank=True)
     timeout_seconds = models.FloatField(null=True, blank=True)
-    on_lost_contact = models.TextField(choices=LOST_CONTACT_CHOICES, default=CONTINUE, db_default=CONTINUE)
+    on_lost_contact = models.TextField(choices=LOST_CONTACT_CHOICES, null=True, blank=True)  # NULL: continue
     releases = models.IntegerField(db_default=0)
     claim_token = models.BigIntegerField(null=True, blank=True)
     worker_id = models.TextField(null=True, blank=True)

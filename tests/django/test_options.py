@@ -70,7 +70,9 @@ def test_a_field_that_says_what_applies_anyway_is_none_on_both_sides(db):
 
 
 def on_lost_contact(pg):
-    return pg.execute("SELECT on_lost_contact FROM task_runs ORDER BY id DESC LIMIT 1").fetchone()[0]
+    return pg.execute(
+        "SELECT coalesce(on_lost_contact, 'continue') FROM task_runs ORDER BY id DESC LIMIT 1"
+    ).fetchone()[0]
 
 
 def test_what_a_run_does_on_lost_contact_is_stored_with_it(db, pg):

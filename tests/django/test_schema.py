@@ -64,7 +64,7 @@ CALL reproq_insert_run(
 
 def test_the_release_before_enqueues_on_while_a_deploy_rolls(db, pg):
     pg.execute(CALL_OF_0003)
-    assert pg.execute("SELECT on_lost_contact FROM task_runs").fetchall() == [("continue",)]
+    assert pg.execute("SELECT on_lost_contact FROM task_runs").fetchall() == [(None,)]
 
 
 def test_a_step_back_leaves_what_the_version_before_calls(db, pg):
@@ -80,7 +80,7 @@ def test_a_step_back_leaves_what_the_version_before_calls(db, pg):
     tasks.alone.enqueue()
     assert pg.execute("SELECT on_lost_contact FROM task_runs ORDER BY id DESC LIMIT 2").fetchall() == [
         ("stop",),
-        ("continue",),
+        (None,),
     ]
 
 

@@ -73,7 +73,7 @@ def test_what_python_refuses_sql_refuses_too(pg: psycopg.Connection, call: str, 
 def test_a_run_that_must_not_overlap_says_so(pg: psycopg.Connection) -> None:
     pg.execute("SELECT reproq_enqueue('x.y', on_lost_contact => 'stop'), reproq_enqueue('x.y')")
     stored = pg.execute("SELECT on_lost_contact FROM task_runs ORDER BY id").fetchall()
-    assert stored == [("stop",), ("continue",)]
+    assert stored == [("stop",), (None,)]
 
 
 def test_a_hostile_search_path_does_not_lead_it_astray(pg: psycopg.Connection) -> None:

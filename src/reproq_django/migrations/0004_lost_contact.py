@@ -14,9 +14,7 @@ class Migration(migrations.Migration):
         schema.AddColumn(
             model_name="taskrun",
             name="on_lost_contact",
-            field=models.TextField(
-                choices=[("continue", "continue"), ("stop", "stop")], db_default="continue", default="continue"
-            ),
+            field=models.TextField(blank=True, choices=[("continue", "continue"), ("stop", "stop")], null=True),
         ),
         schema.AddColumn(
             model_name="periodictask",

@@ -23,7 +23,7 @@ BEGIN ATOMIC
         on_lost_contact, enqueued_at, due_at
     )
     SELECT
-        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, $10, $11,
+        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, $10, nullif($11, 'continue'),
         coalesce($12, statement_timestamp()), coalesce($6, $12, statement_timestamp())
     RETURNING id;
 END;

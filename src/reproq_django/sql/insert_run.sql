@@ -43,7 +43,7 @@ BEGIN
         greatest(run_after, enqueued_at) + expires_in_seconds * interval '1 second',
         enqueued_at, coalesce(run_after, enqueued_at),
         CASE WHEN run_after > enqueued_at THEN 'SCHEDULED' ELSE 'READY' END,
-        max_attempts, backoff_seconds, timeout_seconds, on_lost_contact
+        max_attempts, backoff_seconds, timeout_seconds, nullif(on_lost_contact, 'continue')
     )
     RETURNING id INTO run_id;
     IF coalesce(run_after, enqueued_at) - enqueued_at <= wake_within_seconds * interval '1 second' THEN

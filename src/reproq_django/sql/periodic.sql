@@ -86,7 +86,7 @@ BEGIN
         SELECT
             choice.nonce, task.backend, task.task_path, task.args, task.kwargs, task.spec_hash, task.queue_name,
             task.priority, task.max_attempts, task.backoff_seconds, task.timeout_seconds,
-            task.on_lost_contact, moment + task.expires_in_seconds * interval '1 second', moment, moment
+            nullif(task.on_lost_contact, 'continue'), moment + task.expires_in_seconds * interval '1 second', moment, moment
         FROM choice JOIN task ON task.id = choice.id
         WHERE choice.due_at IS NOT NULL AND NOT choice.is_busy
         ORDER BY choice.id

@@ -116,7 +116,7 @@ RETURNING
     to_json(run_after)::text, to_json(enqueued_at)::text, to_json(started_at)::text, to_json(last_attempted_at)::text,
     worker_ids, errors::text, timeout_seconds,
     date_part('epoch', claimed_at - due_at),
-    on_lost_contact = 'stop',
+    coalesce(on_lost_contact = 'stop', false),
     expires_at IS NOT NULL AND started_at IS NULL AND expires_at <= claimed_at,
     (
         SELECT date_part('epoch', run.due_at - coalesce(%(now)s::timestamptz, now()))

@@ -11,7 +11,8 @@ WITH enqueued AS (
         greatest(due.run_after, clock.moment) + term.expires_in_seconds * interval '1 second',
         clock.moment, coalesce(due.run_after, clock.moment),
         CASE WHEN due.run_after > clock.moment THEN 'SCHEDULED' ELSE 'READY' END,
-        term.max_attempts, term.backoff_seconds::float8[], term.timeout_seconds, term.on_lost_contact
+        term.max_attempts, term.backoff_seconds::float8[], term.timeout_seconds,
+        nullif(term.on_lost_contact, 'continue')
     FROM
         (SELECT coalesce(%(now)s::timestamptz, now()) AS moment) AS clock,
         unnest(
