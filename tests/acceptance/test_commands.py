@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import conninfo
+from psycopg import conninfo, sql
 
 from tests.acceptance.workers import ROOT, TASKS, environment, reproq, statuses, wait_for, worker
 
@@ -179,6 +179,20 @@ def test_the_doctor_says_when_there_is_no_database(dsn: str) -> None:
     result = reproq(nowhere, "doctor", "--json", check=False)
     assert result.returncode == 3
     assert not findings(result)["database"]["ok"]
+
+
+def test_a_standby_that_answers_is_told_in_one_line_with_its_remedy(dsn: str, pg: psycopg.Connection) -> None:
+    parts = conninfo.conninfo_to_dict(dsn)
+    several = conninfo.make_conninfo(dsn, host=f"127.0.0.1,{parts['host']}", port=f"1,{parts['port']}")
+    pg.execute(
+        sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(sql.Identifier(pg.info.dbname))
+    )
+    told = reproq(several, "status", check=False).stderr
+    assert told.count("Connection refused") == told.count("session is read-only") == 1
+    assert "Multiple connection attempts" not in told
+    found = findings(reproq(several, "doctor", "--json", check=False))["database"]
+    assert "a standby answers" in found["detail"]
+    assert found["remedy"] == "promote the standby, or wait until the primary is back"
 
 
 def test_a_result_id_of_another_run_is_refused(dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]) -> None:

@@ -120,6 +120,7 @@ def test_a_worker_leaves_a_server_that_is_demoted_and_comes_back_when_it_is_the_
             wait_for("the other to find a standby", lambda: "a standby answers" in waiting_log.read_text())
             demote(one)  # whoever is connected stays, and may only read
             wait_for("the worker to leave it", lambda: changes(log) == ["database lost"])
+            assert "a standby answers" in log.read_text()
             one.stop("fast")
             promote(other)
             wait_for("the other to begin", lambda: "worker.started" in waiting_log.read_text())

@@ -346,6 +346,8 @@ def test_two_living_workers_cannot_bear_one_id(bench: Bench) -> None:
     second, _, events = bench.worker("same")
     bench.steps(second)
     assert events[-1].name == "worker.id_taken"
+    assert events[-1].fields["by_pid"] == bench.pg.execute("SELECT pid FROM reproq_workers").fetchone()[0]
+    assert events[-1].fields["next"] == "asking again for 60 s at most, until it is stale"
 
     def wait_for_a_minute() -> None:
         for _ in range(7):
@@ -353,8 +355,9 @@ def test_two_living_workers_cannot_bear_one_id(bench: Bench) -> None:
             bench.steps(first)
             bench.steps(second)
 
-    with pytest.raises(ConfigurationError, match="another living worker bears the id same"):
+    with pytest.raises(ConfigurationError, match=r"another living worker bears the id same.*pid \d+ on "):
         wait_for_a_minute()
+    assert [event.name for event in events].count("worker.id_taken") == 1
 
 
 def test_a_restarted_worker_takes_its_id_over_when_the_old_one_is_stale(bench: Bench) -> None:

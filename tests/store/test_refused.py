@@ -89,12 +89,14 @@ def test_a_password_that_fails_during_a_fail_over_is_tried_again_with_the_reason
     )
     loop.store.submit(Ask(("SELECT 2",)))
     try:
-        loop.wait(lambda: bool(loop.notices))
+        loop.wait(lambda: len(loop.notices) == 2)
         assert loop.answers[1:] == []
     finally:
         guarded.run(f"ALTER ROLE guest PASSWORD '{RIGHT}'")
-    loop.wait(lambda: len(loop.answers) == 2 and len(loop.notices) == 2)
+    loop.wait(lambda: len(loop.answers) == 2 and len(loop.notices) == 3)
     loop.close()
     assert (loop.answers[1].error, loop.answers[1].result) == (None, 2)
     assert loop.notices[0].startswith("database lost, retrying until it is back: ")
-    assert loop.notices[1].startswith("database back: ")
+    assert loop.notices[1].startswith("database still lost, it refuses us, retrying for 300 s: ")
+    assert "password authentication failed" in loop.notices[1]
+    assert loop.notices[2].startswith("database back: ")

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from reproq.cli.worker import longest_pause_seconds
 from reproq.config import Config
@@ -279,6 +280,14 @@ def test_a_connection_that_is_killed_during_a_request_is_made_again_and_the_requ
     lost, back = loop.notices
     assert lost.startswith("database lost, retrying until it is back: ")
     assert back.startswith("database back: ")
+
+
+def test_of_several_hosts_the_one_that_is_back_is_named(dsn: str, start: Any) -> None:
+    real = conninfo.conninfo_to_dict(dsn)
+    loop = start(conninfo.make_conninfo(dsn, host=f"/nowhere,{real['host']}", port=f"1,{real['port']}"))
+    loop.ask(Ask(("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1")))
+    loop.wait(lambda: len(loop.notices) == 2)
+    assert loop.notices[1].endswith(f"; host {real['host']}, port {real['port']}, answers")
 
 
 def test_a_server_that_is_away_for_many_tries_gives_one_notice_a_change(proxy: Proxy, start: Any) -> None:

@@ -23,6 +23,7 @@ from reproq.store.periodic import ScheduleHealth, health
 from reproq.store.pgcron import JobLine
 from reproq.store.poolers import is_pooled, mismatch
 from reproq.store.server import ServerFacts, listen_works, server_facts
+from reproq.store.unreachable import is_standby
 from reproq.store.workers import installation
 
 OLDEST_SERVER: Final = 140_000
@@ -98,7 +99,9 @@ def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
                 yield from (Finding("schedules", False, one.text, one.remedy) for one in project.schedule_faults())
                 yield from by_pg_cron(jobs)
     except DatabaseUnavailable as error:
-        yield Finding("database", False, str(error), "start the server, or correct the address")
+        remedy = "promote the standby, or wait until the primary is back"
+        remedy = remedy if is_standby(error) else "start the server, or correct the address"
+        yield Finding("database", False, str(error), remedy)
 
 
 def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:

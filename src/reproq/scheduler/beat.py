@@ -15,7 +15,7 @@ from reproq.store.db import Database
 from reproq.store.periodic import BeatAnswer, Fired, FirePeriodicTasks
 from reproq.store.requests import Answer, Deregister, Register, RenewAnswer, RenewLeases
 from reproq.store.thread import Store
-from reproq.store.workers import WorkerRow
+from reproq.store.workers import Bearer, WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
@@ -102,8 +102,8 @@ class Beat:
             raise answer.error
         now = self._monotonic()
         match answer.request, answer.result:
-            case Register(), installation:
-                self._presence.on_registered(installation if isinstance(installation, str) else None, now)
+            case Register(), str() | Bearer() as standing:
+                self._presence.on_registered(standing, now)
             case RenewLeases(), RenewAnswer() as renewed:
                 self._presence.on_renewed(renewed, now)
             case _, BeatAnswer() | int() as told:

@@ -11,7 +11,7 @@ from reproq.errors import MIGRATE, AddressRefused, ConfigurationError, DatabaseU
 from reproq.store.addresses import fault_of
 from reproq.store.deadline import ImpatientConnection
 from reproq.store.poolers import STATEMENTS_LOST, is_pooled, mismatch, statements_lost
-from reproq.store.unreachable import each_host
+from reproq.store.unreachable import each_host, reason
 
 CONNECTION_DEFAULTS: Final = {
     "connect_timeout": "5",
@@ -62,9 +62,9 @@ def address(dsn: str) -> str:
 def check_address(dsn: str) -> None:
     """Raise AddressRefused for an address that libpq cannot parse, or only by taking a part of the password for
     host, port or name. Its text is not repeated: it may hold a password."""
-    if (reason := fault_of(dsn)) is not None:
+    if (fault := fault_of(dsn)) is not None:
         raise AddressRefused(
-            f"the database address cannot be parsed ({reason}); write it as postgresql://user:password@host:5432/name, "
+            f"the database address cannot be parsed ({fault}); write it as postgresql://user:password@host:5432/name, "
             "with @ : / % in the password written as %40 %3A %2F %25"
         )
 
@@ -175,7 +175,7 @@ class Database:
         except psycopg.OperationalError as error:
             if is_refusal(error):
                 raise AddressRefused(
-                    f"the database {address(self.dsn)} refuses us: {error}; correct the address or the server"
+                    f"the database {address(self.dsn)} refuses us: {reason(error)}; correct the address or the server"
                 ) from None
             raise
         connection.answer_seconds = self._answer_seconds
@@ -192,6 +192,16 @@ class Database:
         self.remark = mismatch(self._pooler, pooled, address(self.dsn))
         if self._pooler == "on" or (self._pooler == "auto" and pooled):
             connection.prepare_threshold = None
+
+    def host(self) -> str:
+        """Of several hosts in the address the one that answers, for people; nothing where there is but one."""
+        given = conninfo.conninfo_to_dict(self.dsn)
+        if self._connection is None or "," not in str(given.get("host") or given.get("hostaddr") or ""):
+            return ""
+        try:
+            return f"host {self._connection.info.host}, port {self._connection.info.port}"
+        except psycopg.OperationalError:  # it broke just now
+            return ""
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -210,6 +220,6 @@ def opened(dsn: str, application_name: str) -> Iterator[Database]:
     try:
         yield database
     except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"the database {address(dsn)} cannot be reached: {error}".strip()) from error
+        raise DatabaseUnavailable(f"the database {address(dsn)} cannot be reached: {reason(error)}") from error
     finally:
         database.close()

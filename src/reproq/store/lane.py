@@ -16,7 +16,7 @@ from reproq.errors import AddressRefused
 from reproq.store.db import Database, is_lost, is_outage
 from reproq.store.requests import Answer, Clock, Request
 from reproq.store.rescues import RescueAnswer, RescueRuns
-from reproq.store.unreachable import reason
+from reproq.store.unreachable import Kind, kind, reason
 
 MAX_WAITING_REQUESTS: Final = 64
 FIRST_RETRY_SECONDS: Final = 0.1
@@ -50,16 +50,18 @@ def answer_once(request: Request, database: Database, now: Clock) -> Answer:
 
 
 class Contact:
-    """What the lanes of a store know together of the database: whether it is lost, told once a change, and how often it
-    was. Any of their threads may call."""
+    """What the lanes of a store know together of the database: in what way it is lost, told once a change, and how
+    often it was. Any of their threads may call."""
 
     def __init__(self, place: str, tell: Callable[[str], None]) -> None:
         self.losses = 0
-        self.returns = 0
+        self.changes = 0
+        """How often something was told of it."""
         self._place = place
         self._tell = tell
         self._was_made = False
         self._refused_since: float | None = None
+        self._kind: Kind | None = None
         self._lost_to: set[object] = set()
         self._without: set[object] = set()
         self._remarked = ""
@@ -75,26 +77,41 @@ class Contact:
                 self._refused_since = now
             return now - self._refused_since <= REFUSED_FOR_SECONDS
 
-    def lost(self, lane: object, error: Exception, returns: int) -> None:
-        """This lane has no answer. `returns` is how many outages were over when it asked: what it met in one that has
-        ended since has been told."""
+    def lost(self, lane: object, error: Exception, changes: int) -> None:
+        """This lane has no answer. `changes` is how many there were when it asked: what it met before the newest one is
+        no news any more, and of an outage that has ended since not even a loss."""
         with self._lock:
             is_gone = is_lost(error)
             if is_gone and not isinstance(error, AddressRefused):
                 self._refused_since = None  # what is away now may be another server when it is there again
-            if is_gone and not self._without and returns != self.returns:
+            if is_gone and not self._without and changes != self.changes:
                 return
             if is_gone and not self._lost_to:
                 self.losses += 1
-            if not self._without:
-                change = "lost, retrying until it is back" if is_gone else "refuses, retrying until it does not"
-                self._tell(f"database {change}: {self._place}: {reason(error)}")
+            met = kind(error) if is_gone else Kind.BUSY
+            if not self._without or (changes == self.changes and met is not self._kind):
+                self._change(f"{self._loss(met)}: {self._place}: {reason(error)}")
+                self._kind = met
             self._without.add(lane)
             if is_gone:
                 self._lost_to.add(lane)
 
-    def back(self, lane: object) -> None:
-        """This lane has had an answer."""
+    def _loss(self, now: Kind) -> str:
+        """How a line begins that says of which kind the loss is now."""
+        if now is Kind.BUSY:
+            return "database refuses, retrying until it does not"
+        if self._kind in (None, Kind.BUSY):
+            return "database lost, retrying until it is back"
+        if now is Kind.REFUSES:
+            return f"database still lost, it refuses us, retrying for {REFUSED_FOR_SECONDS:.0f} s"
+        return "database still lost, retrying until it is back"
+
+    def _change(self, text: str) -> None:
+        self.changes += 1
+        self._tell(text)
+
+    def back(self, lane: object, host: Callable[[], str]) -> None:
+        """This lane has had an answer; `host` names the one of several that gave it."""
         if self._was_made and lane not in self._without:
             return
         with self._lock:
@@ -104,8 +121,9 @@ class Contact:
             if lane in self._without:
                 self._without.discard(lane)
                 if not self._without:
-                    self.returns += 1
-                    self._tell(f"database back: {self._place}")
+                    self._kind = None
+                    at = host()
+                    self._change(f"database back: {self._place}" + (f"; {at}, answers" if at else ""))
 
     def remark(self, text: str) -> None:
         """Something is amiss, though it answers; told once."""
@@ -176,18 +194,18 @@ class Lane:
             if self._losses != self._contact.losses:  # what ended another lane's connection has ended this one's, too
                 self._losses = self._contact.losses
                 self._database.close()
-            returns = self._contact.returns
+            changes = self._contact.changes
             try:
                 answer = answer_once(request, self._database, None)
             except psycopg.Error as error:
-                self._contact.lost(self, error, returns)
+                self._contact.lost(self, error, changes)
             else:
                 if answer.error is None:
-                    self._contact.back(self)
+                    self._contact.back(self, self._database.host)
                     self._contact.remark(self._database.remark)
                 if answer.error is None or not self._contact.waits_out(answer.error, time.monotonic()):
                     return answer
-                self._contact.lost(self, answer.error, returns)
+                self._contact.lost(self, answer.error, changes)
             if self._stopping.wait(wait_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads reconnects
                 return None
             wait_seconds = min(wait_seconds * 2, self._longest_pause_seconds)

@@ -30,16 +30,18 @@ ASKED_LONG_AGO: Final = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Write the worker's row; answers the installation's uuid, or None when the id is alive elsewhere."""
+    """Write the worker's row; answers the installation's uuid, or who bears the id where that is alive elsewhere."""
 
     worker: WorkerRow
     stale_after_seconds: float
 
-    def run(self, database: Database, now: Clock) -> str | None:
+    def run(self, database: Database, now: Clock) -> str | workers.Bearer:
         with database.transaction() as cursor:
             uuid = workers.installation(cursor)
             workers.forget_the_dead(cursor, now)
-            return uuid if workers.register(cursor, self.worker, self.stale_after_seconds, now) else None
+            if workers.register(cursor, self.worker, self.stale_after_seconds, now):
+                return uuid
+            return workers.bearer(cursor, self.worker.worker_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,7 @@ Request = (
 )
 Result = (
     str
+    | workers.Bearer
     | None
     | ClaimAnswer
     | FinalizeAnswer

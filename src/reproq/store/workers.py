@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from reproq.errors import MIGRATE, NotMigrated
-from reproq.store.statements import Cursor, execute, fetch_one
+from reproq.store.statements import Cursor, execute, fetch_all, fetch_one
 
 SCHEMA_VERSION: Final = 3
 
@@ -24,6 +24,14 @@ class WorkerRow:
     version: str
     role: str = "worker"
     beats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """The process that bears an id."""
+
+    hostname: str
+    pid: int
 
 
 def forget_the_dead(cursor: Cursor, now: datetime | None = None) -> None:
@@ -44,6 +52,12 @@ def register(cursor: Cursor, worker: WorkerRow, stale_after_seconds: float, now:
         "now": now,
     }
     return fetch_one(cursor, "register_worker", params) is not None
+
+
+def bearer(cursor: Cursor, worker_id: str) -> Bearer:
+    """Who bears the id, in the transaction in which `register` has just been refused it: that has locked the row."""
+    ((hostname, pid),) = fetch_all(cursor, "bearer_of_id", {"worker_id": worker_id})
+    return Bearer(hostname, pid)
 
 
 def heartbeat(cursor: Cursor, worker: WorkerRow, draining: bool, now: datetime | None = None) -> datetime | None:

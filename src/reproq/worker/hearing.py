@@ -26,6 +26,7 @@ from reproq.store.requests import (
 )
 from reproq.store.rescues import RescueAnswer, RescueRuns
 from reproq.store.retention import PruneAnswer, PruneRuns
+from reproq.store.workers import Bearer
 from reproq.telemetry.events import Telemetry
 from reproq.worker.control import Control
 from reproq.worker.drain import Drain
@@ -62,8 +63,8 @@ class Hearing:
         if answer.error is not None:
             raise answer.error
         match answer.request, answer.result:
-            case Register(), installation:
-                self.presence.on_registered(installation if isinstance(installation, str) else None, now)
+            case Register(), str() | Bearer() as standing:
+                self.presence.on_registered(standing, now)
                 self.wakeups.forget()
             case ClaimRuns() as asked, ClaimAnswer() as claims:
                 self._claimed(asked, claims, now)

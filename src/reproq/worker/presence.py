@@ -8,7 +8,7 @@ from reproq.config import Config
 from reproq.errors import ConfigurationError
 from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request
 from reproq.store.rescues import RESCUE_LIMIT, RescueAnswer, RescueRuns
-from reproq.store.workers import WorkerRow
+from reproq.store.workers import Bearer, WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.duty import Duty
 from reproq.worker.ledger import Ledger
@@ -89,22 +89,35 @@ class Presence:
             else:
                 self._rescues.next_s = now + self._config.lease - in_contact_s
 
-    def on_registered(self, installation: str | None, now: float) -> None:
-        """The row is written, or another living worker bears the id. Raises ConfigurationError when that one stays."""
+    def on_registered(self, told: str | Bearer, now: float) -> None:
+        """The row is written, told is the installation; or another living worker bears the id. Raises
+        ConfigurationError when that one stays."""
         self._registration.asked_s = None
-        if installation is not None:
-            self.registered = self._has_begun = True
-            self._refused_since = None
-            self._tell_started(installation)
+        if isinstance(told, Bearer):
+            self._wait_for(told, now)
             return
+        self.registered = self._has_begun = True
+        self._refused_since = None
+        self._tell_started(told)
+
+    def _wait_for(self, bearer: Bearer, now: float) -> None:
+        """Ask for the id again, for two leases: who bears it may be dead, and stale after one."""
+        longest_seconds = 2 * self._config.lease
         if self._refused_since is None:
             self._refused_since = now
-        if now - self._refused_since > 2 * self._config.lease:
+            self._telemetry.emit(
+                "worker.id_taken",
+                worker=self._row.worker_id,
+                by_host=bearer.hostname,
+                by_pid=bearer.pid,
+                next=f"asking again for {longest_seconds:g} s at most, until it is stale",
+            )
+        if now - self._refused_since > longest_seconds:
             raise ConfigurationError(
-                f"another living worker bears the id {self._row.worker_id}; give this one another --worker-id"
+                f"another living worker bears the id {self._row.worker_id}; give this one another --worker-id, or stop "
+                f"that one (pid {bearer.pid} on {bearer.hostname})"
             )
         self._registration.next_s = now + self._config.heartbeat
-        self._telemetry.emit("worker.id_taken", worker=self._row.worker_id, next="asking again until it is stale")
 
     def on_renewed(self, answer: RenewAnswer, now: float) -> None:
         """Contact is unbroken while renewals succeed within two heartbeats of one another, by one server. Counted from
