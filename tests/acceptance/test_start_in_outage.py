@@ -29,14 +29,37 @@ def test_a_worker_that_is_started_in_an_outage_waits_tells_it_once_and_works_aft
     dsn: str, log: Path, away: Proxy, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:
     enqueue("add", 1, 2)
-    with worker(dsn, log, "--burst", REPROQ_DSN=away.dsn) as process:
+    with worker(dsn, log, "--burst", REPROQ_DSN=away.dsn) as started:
         wait_for("the worker to tell of the outage", lost(log))
         away.listen()
-        assert process.wait(60) == 0, log.read_text()
+        assert started.wait(60) == 0, log.read_text()
     assert statuses(pg) == {"SUCCESSFUL": 1}
     told = log.read_text()
     assert (told.count("database lost"), told.count("database back")) == (1, 1), told
     assert "Error" not in told
+
+
+def test_a_worker_that_is_started_where_only_a_standby_answers_waits_and_says_so(
+    dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    enqueue("add", 1, 2)
+    pg.execute(f"ALTER DATABASE {pg.info.dbname} SET default_transaction_read_only = on")
+    with worker(dsn, log, "--burst", REPROQ_DSN=conninfo.make_conninfo(dsn, keepalives_idle="7")) as started:
+        wait_for("the worker to tell of the outage", lost(log))
+        assert "a standby answers, and a worker waits for the primary" in log.read_text()
+        pg.execute(f"ALTER DATABASE {pg.info.dbname} RESET default_transaction_read_only")
+        assert started.wait(60) == 0, log.read_text()
+    assert statuses(pg) == {"SUCCESSFUL": 1}
+
+
+def test_who_waits_for_the_first_word_of_a_server_ends_at_once_and_in_order(dsn: str, log: Path, away: Proxy) -> None:
+    away.freeze()
+    away.listen()
+    with process(dsn, log, "worker", REPROQ_DSN=away.dsn) as started:
+        wait_for("it to connect", lambda: away.accepted)
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(10) == 0, log.read_text()
+    assert log.read_text() == "", "it went on to the end of its patience with the server"
 
 
 @pytest.mark.parametrize("command", ["worker", "beat"])
