@@ -69,5 +69,5 @@ class Pruning:
     def _end_round(self, now: float) -> None:
         self._duty.next_s = now + self._interval_seconds * (0.5 + self._draw_fraction())
         if self._deleted:
-            self._telemetry.emit("runs.pruned", runs=self._deleted, next="as their retention says")
+            self._telemetry.emit("runs.pruned", runs=self._deleted)
             self._deleted = 0

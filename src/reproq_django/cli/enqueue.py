@@ -62,10 +62,19 @@ def enqueue(
     click.echo(as_json_text(facts) if as_json else _sentence(run))
     if wait is not None and not Status(run.status).is_finished:
         raise ReproqError(
-            f"run {run.id} is still {run.status} after {patience_seconds:g} s and stays enqueued; "
-            f"does a worker serve the queue {run.queue_name}?"
+            f"run {run.id} is still {run.status} after {patience_seconds:g} s and stays enqueued; {_hint(run)}"
         )
     return FAILED if run.status in (Status.FAILED, Status.CANCELLED) else 0
+
+
+def _hint(run: RunDetail) -> str:
+    """What to look at where a run takes longer than somebody wanted to wait."""
+    if run.failures:
+        message = json.loads(run.errors_json)[-1].get("message", "")
+        return f"it failed {run.failures} of {run.max_attempts} times ({message:.100}) and is tried again"
+    if run.status == Status.RUNNING:
+        return f"worker {run.worker_id} is at it"
+    return f"does a worker serve the queue {run.queue_name}?"
 
 
 @contextmanager
