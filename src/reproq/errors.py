@@ -53,8 +53,8 @@ class DatabaseUnavailable(ReproqError):
     """The database cannot be reached, for a reason that waiting may mend."""
 
 
-class MissingGrant(ReproqError):
-    """The role may not read what a command reads; its text holds the statements that would let it."""
+class MissingGrant(ConfigurationError):
+    """The role lacks a right that a command needs; its text says how it is given. Only a person can mend that."""
 
 
 class PgCronUnusable(ReproqError):

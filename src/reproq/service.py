@@ -108,6 +108,24 @@ def noted(
 
 
 @contextmanager
+def ending_in_order() -> Iterator[None]:
+    """In the block, TERM and INT end this process at once with exit code 0: it only waits, and has begun nothing."""
+    before = {number: signal.signal(number, _leave) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _leave:
+                signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> Never:
+    for each in STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # its exit code tells how it ended, not who hurried it
+    raise SystemExit(0)
+
+
+@contextmanager
 def _wakeup(selector: BaseSelector) -> Iterator[None]:
     """Every signal that has a handler ends the selector's wait, through a socket."""
     read, write = socket.socketpair()

@@ -10,10 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from psycopg import conninfo
 
 from reproq.cli.project import Fault, Project
-from reproq.errors import ConfigurationError
+from reproq.errors import ConfigurationError, DatabaseUnavailable
 from reproq_django.embedded import ensure_running
 
 SETUP: Final = "reproq_django.rehearsed:setup"
@@ -113,7 +114,10 @@ def database_address(alias: str) -> str:
             f"DATABASES[{alias!r}] is {connection.vendor}; Reproq needs PostgreSQL, name another alias in "
             'TASKS[…]["OPTIONS"]["DATABASE"]'
         )
-    ensure_running(connection.settings_dict)  # a worker becomes a sub-reaper later, and must not adopt the server
+    try:
+        ensure_running(connection.settings_dict)  # a worker becomes a sub-reaper later, and must not adopt the server
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"the database of DATABASES[{alias!r}] cannot be reached: {error}") from error
     given = {name: value for name, value in connection.get_connection_params().items() if name not in _DJANGO_ONLY}
     return conninfo.make_conninfo("", **given)
 

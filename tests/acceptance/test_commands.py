@@ -176,9 +176,14 @@ def test_the_doctor_names_the_command_for_a_database_that_is_not_migrated(empty_
 
 def test_the_doctor_says_when_there_is_no_database(dsn: str) -> None:
     nowhere = conninfo.make_conninfo(dsn, host="127.0.0.1", port="1")
-    result = reproq(nowhere, "doctor", "--json", check=False)
-    assert result.returncode == 3
-    assert not findings(result)["database"]["ok"]
+    for result, place in (
+        (reproq(nowhere, "doctor", "--json", check=False), "DATABASES of the Django project"),
+        (reproq(dsn, "doctor", "--json", check=False, REPROQ_DSN=nowhere), "the environment variable REPROQ_DSN"),
+    ):
+        assert result.returncode == 3
+        assert [name for name, finding in findings(result).items() if not finding["ok"]] == ["database"]
+        assert "host=127.0.0.1 port=1" in findings(result)["database"]["detail"]
+        assert f"(the address comes from {place})" in findings(result)["database"]["detail"]
 
 
 def test_a_standby_that_answers_is_told_in_one_line_with_its_remedy(dsn: str, pg: psycopg.Connection) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -106,16 +107,18 @@ def test_no_role_can_do_what_is_anothers(roles: dict[str, str]) -> None:
             connection.execute(statement)
 
 
+@pytest.mark.parametrize(("right", "table"), [("UPDATE", "task_runs"), ("SELECT", "reproq_meta")])
 def test_a_worker_that_lacks_a_right_ends_and_names_role_table_and_remedy(
-    pg: psycopg.Connection, roles: dict[str, str], log: Path
+    pg: psycopg.Connection, roles: dict[str, str], log: Path, right: LiteralString, table: str
 ) -> None:
     name = conninfo.conninfo_to_dict(roles["worker"])["user"]
-    pg.execute(sql.SQL("REVOKE UPDATE ON task_runs FROM {}").format(sql.Identifier(str(name))))
+    pg.execute(sql.SQL("REVOKE " + right + " ON {} FROM {}").format(sql.Identifier(table), sql.Identifier(str(name))))
     with worker(roles["producer"], log, "--burst", REPROQ_DSN=roles["worker"]) as process:
-        assert process.wait(60) == 1
+        assert process.wait(60) == 2, "a unit of systemd that restarts it for ever would mend nothing"
     told = log.read_text()
     assert f"the role '{name}' of the database" in told
-    assert "permission denied for table task_runs; let the owner of the tables run what this prints" in told
+    assert f"permission denied for table {table}; let the owner of the tables run what this prints: " in told
+    assert f"reproq sql grants --worker {name}" in told
     assert "Traceback" not in told
 
 

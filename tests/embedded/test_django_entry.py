@@ -1,6 +1,8 @@
 """The DATABASES entry: free until the first connection, which starts the server and makes the database."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -134,6 +136,32 @@ def test_ensure_running_makes_the_database_for_another_process(shared: Server) -
     ensure_running(entry)
     with psycopg.connect(shared.conninfo("for_others")) as connection:
         assert connection.info.dbname == "for_others"
+
+
+def test_a_command_that_meets_a_server_that_hangs_says_so_in_one_line_with_the_seconds(folder: Path) -> None:
+    running = Server(folder).start()
+    code = """
+        import contextlib, io
+        from reproq.cli import run
+        from reproq_django import project
+        from reproq_django.embedded import databases
+        databases.CONNECT_SECONDS = 2
+        project.choose_settings = lambda given: "configured"
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            code = run(["verify"])
+        print(json.dumps([code, said.getvalue()]))
+    """
+    os.kill(running.pid, signal.SIGSTOP)
+    try:
+        code_and_said = run_django(folder, code)
+    finally:
+        os.kill(running.pid, signal.SIGCONT)
+    assert code_and_said == [
+        1,
+        "Error: the database of DATABASES['default'] cannot be reached: "
+        f"the server of {folder} (pid {running.pid}) did not answer within 2 s\n",
+    ]
 
 
 def test_entries_of_other_engines_are_left_alone() -> None:

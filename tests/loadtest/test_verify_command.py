@@ -96,7 +96,7 @@ def test_a_role_needs_the_right_to_read_and_is_told_what_is_missing(
     enqueued()
     as_reader = conninfo.make_conninfo(dsn, user=reader)
     refused = reproq(as_reader, "verify", *SKIP, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     for table in ("task_runs", "reproq_workers", "reproq_logs", "periodic_tasks", "reproq_ticks", "reproq_meta"):
         grant = f"GRANT SELECT ON {table} TO {reader};"
         assert grant in refused.stderr
@@ -109,7 +109,7 @@ def test_a_role_without_the_schema_or_the_hash_is_told(dsn: str, pg: psycopg.Con
     pg.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}")
     pg.execute("REVOKE USAGE ON SCHEMA public FROM public")
     result = reproq(as_reader, "verify", check=False)
-    assert (result.returncode, f"GRANT USAGE ON SCHEMA public TO {reader};" in result.stderr) == (1, True)
+    assert (result.returncode, f"GRANT USAGE ON SCHEMA public TO {reader};" in result.stderr) == (2, True)
     pg.execute(f"GRANT USAGE ON SCHEMA public TO {reader}")
     pg.execute("REVOKE EXECUTE ON FUNCTION reproq_spec_hash FROM public")
     result = reproq(as_reader, "verify", check=False)

@@ -73,6 +73,11 @@ class Proxy:
         its side up after so long. New ones are not touched. Returns how many there were."""
         return sum(line.silence(seconds) for line in self._lines)
 
+    @property
+    def accepted(self) -> int:
+        """How many connections are open, as far as is known here."""
+        return sum(line.is_open for line in self._lines)
+
     def lose_answer(self, said: Said) -> None:
         """Break the next connection whose answer acknowledges this, in place of the answer."""
         self._wishes[said] += 1

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from reproq.cli import FAILED
+from reproq.cli.one_database import refuse_two_databases
+from reproq.cli.patience import WORKER, refuse_two_once_reached
 from reproq.cli.project import configure, database_options, flag
 from reproq.cli.show import visible, when
 from reproq.cli.worker import database_of, longest_pause_seconds, worker_row
@@ -29,7 +31,7 @@ from reproq.telemetry.lines import log_to_stderr, unheard
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def beat(settings: str | None, once: bool, verbose: bool, **flags: Any) -> int:
     """Fire schedules until TERM or INT. Workers do the same unless they are told --no-beat, and any number may."""
-    config, _ = configure(flags, settings)
+    config, _ = configure(flags, settings, refuse_two_databases if once else refuse_two_once_reached)
     telemetry = Telemetry((log_to_stderr(verbose),), (), unheard())
     if once:
         return _once(config, telemetry)
@@ -46,7 +48,7 @@ def beat_row(config: Config) -> WorkerRow:
 
 
 def _once(config: Config, telemetry: Telemetry) -> int:
-    with opened(config.dsn, "reproq beat") as database:
+    with opened(config.dsn, "reproq beat", part=WORKER) as database:
         with database.transaction() as cursor:
             installation(cursor)
         decided, trouble = fire_once(database, telemetry)

@@ -10,7 +10,8 @@ from typing import Any, Final
 import click
 
 from reproq import __version__
-from reproq.cli import FOUND_SOMETHING
+from reproq.cli import ADDRESS_FROM, FOUND_SOMETHING
+from reproq.cli.one_database import Place, refuse_two_databases
 from reproq.cli.pgcron import last_of
 from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, database_options
 from reproq.cli.show import as_json_text, console, unseen
@@ -48,8 +49,16 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
     """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong."""
-    config, project = configure(flags, settings)
-    findings = [*versions(), *settings_of(project), *examine(config, project)]
+    unreached: list[Finding] = []
+
+    def compare(given: Place, of_project: Place) -> None:
+        try:
+            refuse_two_databases(given, of_project)
+        except DatabaseUnavailable as error:
+            unreached.append(away(error))
+
+    config, project = configure(flags, settings, compare)
+    findings = [*versions(), *settings_of(project), *(unreached or examine(config, project))]
     if as_json:
         click.echo(as_json_text([asdict(finding) for finding in findings]))
     else:
@@ -99,9 +108,19 @@ def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
                 yield from (Finding("schedules", False, one.text, one.remedy) for one in project.schedule_faults())
                 yield from by_pg_cron(jobs)
     except DatabaseUnavailable as error:
-        remedy = "promote the standby, or wait until the primary is back"
-        remedy = remedy if is_standby(error) else "start the server, or correct the address"
-        yield Finding("database", False, str(error), remedy)
+        yield away(error)
+
+
+def away(error: DatabaseUnavailable) -> Finding:
+    """That there is no database to ask, and where its address stands."""
+    context = click.get_current_context(silent=True)
+    place = context.meta.get(ADDRESS_FROM) if context else None
+    remark = f" (the address comes from {place})" if place else ""
+    promote, start = (
+        "promote the standby, or wait until the primary is back",
+        "start the server, or correct the address",
+    )
+    return Finding("database", False, f"{error}{remark}", promote if is_standby(error) else start)
 
 
 def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:

@@ -15,17 +15,15 @@ from typing import Any, Final
 
 import click
 
-from reproq.cli import ADDRESS_FROM, MIGRATE_BY
+from reproq.cli import MIGRATE_BY
+from reproq.cli.one_database import DJANGO_ADDRESS, Comparison, Place, refuse_two_databases, say_where_from
 from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, origins
-from reproq.errors import ConfigurationError, NotMigrated
+from reproq.errors import ConfigurationError
 from reproq.store.addresses import holds_password
-from reproq.store.db import address, opened
-from reproq.store.workers import installation
 from reproq.values import SWITCHES, duration
 
 CONFIG_FILE: Final = "reproq.toml"
 LONGEST_SECONDS: Final = 36_500 * 86_400.0
-DJANGO_ADDRESS: Final = "DATABASES of the Django project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +135,12 @@ def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[
     return [file, database, project.source, environment, given], project
 
 
-def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Config, Project]:
-    """The effective configuration and the project. Raises ConfigurationError with every problem in one text."""
+def configure(
+    flags: Mapping[str, Any], settings: str | None = None, compare: Comparison = refuse_two_databases
+) -> tuple[Config, Project]:
+    """The effective configuration and the project. Raises ConfigurationError with every problem in one text.
+
+    `compare` is asked where the address that counts is not the project's own, as the last of all."""
     sources, project = gather(flags, settings)
     config = load(*sources)
     if not config.dsn:
@@ -149,8 +151,9 @@ def configure(flags: Mapping[str, Any], settings: str | None = None) -> tuple[Co
     _refuse_unknown_queues(config, project, origins(*sources)["retention"])
     place = origins(*sources)["dsn"]
     if project.dsn and config.dsn != project.dsn:
-        _refuse_two_databases(config.dsn, place, project.dsn)
-    _say_where_from(place)
+        seconds = config.database_timeout
+        compare(Place(config.dsn, place, seconds), Place(project.dsn, DJANGO_ADDRESS, seconds))
+    say_where_from(place)
     if (context := click.get_current_context(silent=True)) is not None and project.migrate:
         context.meta[MIGRATE_BY] = project.migrate
     return config, project
@@ -185,12 +188,6 @@ def _warn_of_secrets(values: Mapping[str, Any]) -> None:
             )
 
 
-def _say_where_from(place: str) -> None:
-    """Let every error of the database from here on say where its address stands (see `cli.LazyGroup.invoke`)."""
-    if (context := click.get_current_context(silent=True)) is not None:
-        context.meta[ADDRESS_FROM] = place
-
-
 def _file() -> Source:
     path = Path(CONFIG_FILE)
     if not path.is_file():
@@ -207,26 +204,3 @@ def _file() -> Source:
             err=True,
         )
     return found
-
-
-def _refuse_two_databases(given: str, place: str, of_project: str) -> None:
-    """Two addresses may lead to one database; what tells is the uuid drawn when its tables were made."""
-    found = []
-    for dsn, source in ((given, place), (of_project, DJANGO_ADDRESS)):
-        _say_where_from(source)
-        found.append(_installation_at(dsn))
-    if found[0] != found[1]:
-        raise ConfigurationError(
-            f"{place} leads to {address(given)} ({found[0]}), but {DJANGO_ADDRESS} to {address(of_project)} "
-            f"({found[1]}); remove one of them or make them the same database. Where DATABASE_URL is meant for another "
-            "database of the project, set REPROQ_DSN to this backend's: it wins"
-        )
-
-
-def _installation_at(dsn: str) -> str:
-    with opened(dsn, "reproq") as database:
-        try:
-            with database.transaction() as cursor:
-                return f"installation {installation(cursor)}"
-        except NotMigrated:  # a project's other database, say
-            return "not migrated"

@@ -14,6 +14,8 @@ import click
 
 from reproq import __version__
 from reproq.child.kernel import become_subreaper
+from reproq.cli.one_database import refuse_two_databases
+from reproq.cli.patience import WORKER, refuse_two_once_reached
 from reproq.cli.project import Project, concurrency_of, configure, database_options, flag
 from reproq.cli.replay import enqueue_again
 from reproq.cli.report import check_report_file, show_report
@@ -72,8 +74,9 @@ def worker(
     **flags: Any,
 ) -> int:
     """Run tasks until TERM or INT. The first signal drains, the second stops at once."""
-    config, project = configure(flags, settings)
-    if requeue_id or requeue_hash:
+    only_requeues = bool(requeue_id or requeue_hash)
+    config, project = configure(flags, settings, refuse_two_databases if only_requeues else refuse_two_once_reached)
+    if only_requeues:
         return requeue(config, requeue_id, requeue_hash)
     log = log_to_stderr(verbose)
     warn_of_queues(config, project)
@@ -151,7 +154,7 @@ def longest_pause_seconds(config: Config) -> float:
 
 def database_of(config: Config, name: str) -> Database:
     """The database of a process that works until it is stopped."""
-    return Database(config.dsn, name, answer_seconds=answer_seconds(config), pooler=config.pooler)
+    return Database(config.dsn, name, answer_seconds=answer_seconds(config), pooler=config.pooler, part=WORKER)
 
 
 def answer_seconds(config: Config) -> float:

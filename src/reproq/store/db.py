@@ -1,5 +1,6 @@
 """The one place that connects: how, with which deadlines, and which errors mean "wait" rather than "stop"."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -105,21 +106,31 @@ def is_bad_row(error: BaseException) -> bool:
 class Database:
     """One connection, made when it is first needed and again after it broke."""
 
-    def __init__(self, dsn: str, application_name: str, *, answer_seconds: float = 0.0, pooler: str = "auto") -> None:
+    def __init__(
+        self, dsn: str, application_name: str, *, answer_seconds: float = 0.0, pooler: str = "auto", part: str = ""
+    ) -> None:
         """`answer_seconds`: how long to wait for each answer before the connection is given up; 0 waits for ever.
-        `pooler`: whether one is in between, as the knob says it; then nothing is prepared."""
+        `pooler`: whether one is in between, as the knob says it; then nothing is prepared. `part`: which of the parts
+        that `reproq sql grants` knows is ours, for the remedy where a right is missing."""
         check_address(dsn)
         self.dsn = dsn
         self._application_name = application_name
         self._answer_seconds = answer_seconds
         self._pooler = pooler
+        self._part = part
         self._connection: psycopg.Connection[Any] | None = None
         self.remark = ""
         """What is amiss with the way to the server, though it works; known from the first connection on."""
 
     def twin(self) -> "Database":
         """Another connection to the same place, made when it is first needed."""
-        return Database(self.dsn, self._application_name, answer_seconds=self._answer_seconds, pooler=self._pooler)
+        return Database(
+            self.dsn,
+            self._application_name,
+            answer_seconds=self._answer_seconds,
+            pooler=self._pooler,
+            part=self._part,
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
@@ -151,8 +162,8 @@ class Database:
         except errors.InsufficientPrivilege as error:
             raise MissingGrant(
                 f"the role {connection.info.user!r} of the database {address(self.dsn)} lacks a right: "
-                f"{error.diag.message_primary}; let the owner of the tables run what this prints: reproq sql grants "
-                "(with --producer, --worker or --operator, and the role)"
+                f"{error.diag.message_primary}; let the owner of the tables run what this prints: "
+                f"{self._grants(connection.info.user)}"
             ) from error
         except STATEMENTS_LOST as error:
             raise ConfigurationError(statements_lost(self._pooler, address(self.dsn), error)) from error
@@ -162,6 +173,11 @@ class Database:
         finally:
             if connection.closed or connection.broken:
                 self.close()
+
+    def _grants(self, role: str) -> str:
+        if not self._part:
+            return "reproq sql grants (with --producer, --worker or --operator, and the role)"
+        return f"reproq sql grants --{self._part} {shlex.quote(role)}"
 
     def connected(self) -> psycopg.Connection[Any]:
         """The connection, in autocommit."""
@@ -211,12 +227,12 @@ class Database:
 
 
 @contextmanager
-def opened(dsn: str, application_name: str) -> Iterator[Database]:
-    """A database for the length of one command, closed afterwards.
+def opened(dsn: str, application_name: str, *, part: str = "", answer_seconds: float = 0.0) -> Iterator[Database]:
+    """A database for the length of one command, closed afterwards; `part` and `answer_seconds` as `Database` has them.
 
     Raises DatabaseUnavailable, with the address, when it cannot be reached: a command does not wait, a worker does.
     """
-    database = Database(dsn, application_name)
+    database = Database(dsn, application_name, part=part, answer_seconds=answer_seconds)
     try:
         yield database
     except psycopg.OperationalError as error:

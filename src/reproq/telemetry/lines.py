@@ -93,6 +93,16 @@ class StderrLines:
         sys.stderr.write("".join(lines))
 
 
+def log_now(event: Event) -> None:
+    """Write one event at once, as `log_to_stderr` would show it: for who waits before there is any telemetry."""
+    if logger.handlers:
+        log_event(event)
+        return
+    lines = StderrLines()
+    lines(event)
+    lines.flush()
+
+
 def log_to_stderr(verbose: bool = False) -> Handler:
     """Show the lines on stderr, with the time in front; a project that configured the logger keeps its handlers.
 
