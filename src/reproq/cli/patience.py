@@ -37,9 +37,9 @@ def _once_reached(place: Place) -> str:
             cause = error.__cause__
             if not isinstance(cause, Exception) or not is_outage(cause):
                 raise
-            contact.lost(place, cause, contact.returns)
+            contact.lost(place, cause, contact.changes)
         else:
-            contact.back(place)
+            contact.back(place, lambda: "")  # which host answers is told by the connections that stay
             return found
         time.sleep(wait_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects
         wait_seconds = min(wait_seconds * 2, LONGEST_PAUSE_SECONDS)
