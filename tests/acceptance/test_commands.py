@@ -159,6 +159,7 @@ def findings(result: subprocess.CompletedProcess[str]) -> dict[str, dict[str, An
     return {finding["name"]: finding for finding in json.loads(result.stdout)}
 
 
+@pytest.mark.direct
 def test_the_doctor_finds_what_is_right_and_what_the_tests_server_does_for_speed(dsn: str) -> None:
     result = reproq(dsn, "doctor", "--json", check=False)
     found = findings(result)
@@ -186,6 +187,7 @@ def test_the_doctor_says_when_there_is_no_database(dsn: str) -> None:
         assert f"(the address comes from {place})" in findings(result)["database"]["detail"]
 
 
+@pytest.mark.direct
 def test_a_standby_that_answers_is_told_in_one_line_with_its_remedy(dsn: str, pg: psycopg.Connection) -> None:
     parts = conninfo.conninfo_to_dict(dsn)
     several = conninfo.make_conninfo(dsn, host=f"127.0.0.1,{parts['host']}", port=f"1,{parts['port']}")

@@ -39,6 +39,7 @@ def test_a_worker_that_is_started_in_an_outage_waits_tells_it_once_and_works_aft
     assert "Error" not in told
 
 
+@pytest.mark.direct
 def test_a_worker_that_is_started_where_only_a_standby_answers_waits_and_says_so(
     dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:

@@ -9,8 +9,9 @@ import pytest
 from psycopg import conninfo
 
 from reproq.store import listener
-from reproq.store.db import Database
+from reproq.store.db import Database, opened
 from reproq.store.listener import Listener
+from reproq.store.server import listen_works
 
 PATIENCE_SECONDS = 20
 
@@ -86,7 +87,7 @@ def test_a_lost_connection_is_told_once_and_made_again(
 def test_where_no_notification_arrives_it_says_so_once_with_the_remedy_and_gives_up(
     dsn: str, start: Callable[[str], Loop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "listen_works", lambda database, patience_seconds: False)
+    monkeypatch.setattr(listener, "listen_works", lambda database, patience_seconds, is_over: False)
     loop = start(dsn)
     loop.wait(lambda: bool(loop.notices))
     (notice,) = loop.notices
@@ -94,6 +95,32 @@ def test_where_no_notification_arrives_it_says_so_once_with_the_remedy_and_gives
     assert "listen_dsn" in notice
     assert "listen = off" in notice
     assert loop.ear.hears == 0
+
+
+def test_whoever_awaits_a_notification_stops_when_nobody_wants_to_know_any_more(dsn: str) -> None:
+    """Behind a pooler none comes: a worker that was stopped waited for the end of the proof, for five seconds."""
+    with opened(dsn, "w-1") as database:
+        assert not listen_works(database, PATIENCE_SECONDS, is_over=lambda: True)
+        assert listen_works(database, PATIENCE_SECONDS)
+
+
+def test_a_listener_that_is_closed_during_its_proof_says_nothing(
+    dsn: str, start: Callable[[str], Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_it = threading.Event()
+
+    def proof(database: Database, patience_seconds: float, is_over: Callable[[], bool]) -> bool:
+        at_it.set()
+        while not is_over():
+            threading.Event().wait(0.01)
+        return False
+
+    monkeypatch.setattr(listener, "listen_works", proof)
+    loop = start(dsn)
+    assert at_it.wait(PATIENCE_SECONDS)
+    loop.close()
+    assert "reproq-listener" not in [thread.name for thread in threading.enumerate()]
+    assert loop.notices == []
 
 
 def test_a_refused_address_is_told_and_never_tried_again(dsn: str, start: Callable[[str], Loop]) -> None:

@@ -112,6 +112,8 @@ class Listener:
             except (psycopg.Error, OSError, ReproqError) as error:
                 self.hears = 0
                 self._database.close()
+                if self._stopping.is_set():
+                    return
                 if not self._may_pass(error):
                     place = address(self._database.dsn)
                     self._tell(f"LISTEN does not work at {place}, the worker polls: {reason(error)}")
@@ -132,7 +134,7 @@ class Listener:
 
     def _connected(self) -> psycopg.Connection[Any]:
         """A connection on which NOTIFY is known to arrive. Raises ListenUnavailable."""
-        if not listen_works(self._database, PROOF_SECONDS):
+        if not listen_works(self._database, PROOF_SECONDS, self._stopping.is_set):
             raise ListenUnavailable(
                 "no notification arrives, as behind a pooler in transaction mode; name an address without one in "
                 "listen_dsn, or set listen = off"

@@ -1,5 +1,7 @@
 """What a PostgreSQL server says of itself, for those who ask whether it fits."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,6 +9,8 @@ from reproq.store.db import Database
 from reproq.store.statements import Cursor, fetch_one
 
 CHANNEL: Final = "reproq_doctor"
+LOOK_SECONDS: Final = 0.1
+"""How often whoever awaits a notification looks whether that is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,9 @@ def server_facts(cursor: Cursor) -> ServerFacts:
     return ServerFacts(*row)
 
 
-def listen_works(database: Database, patience_seconds: float) -> bool:
-    """Whether what somebody notifies reaches us: through a pooler in transaction mode it does not.
+def listen_works(database: Database, patience_seconds: float, is_over: Callable[[], bool] = lambda: False) -> bool:
+    """Whether what somebody notifies reaches us: through a pooler in transaction mode it does not. False, too, soon
+    after `is_over` says that nobody wants to know any more.
 
     Somebody else: what a session notifies itself comes with the answer to its NOTIFY, which a pooler passes on, too.
     """
@@ -39,7 +44,11 @@ def listen_works(database: Database, patience_seconds: float) -> bool:
     connection.execute(f"LISTEN {CHANNEL}")
     try:
         other.connected().execute(f"NOTIFY {CHANNEL}")
-        return any(True for _ in connection.notifies(timeout=patience_seconds, stop_after=1))
+        deadline = time.monotonic() + patience_seconds
+        while not is_over() and time.monotonic() < deadline:
+            if any(True for _ in connection.notifies(timeout=LOOK_SECONDS, stop_after=1)):
+                return True
+        return False
     finally:
         other.close()
         connection.execute(f"UNLISTEN {CHANNEL}")
