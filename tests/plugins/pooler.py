@@ -79,4 +79,4 @@ def start(folder: Path, dsn: str, binaries: Path) -> str:
 def stop(folder: Path) -> None:
     """End the PgBouncer of this folder, if there is one."""
     if (folder / "pid").exists():
-        os.kill(int((folder / "pid").read_text()), signal.SIGQUIT)  # INT would wait for whoever is in a transaction
+        os.kill(int((folder / "pid").read_text()), signal.SIGKILL)  # a shell's & has QUIT ignored
