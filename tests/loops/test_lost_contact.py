@@ -4,6 +4,7 @@ import pytest
 
 from reproq.lifecycle import Kind, Release, failure_of_kind
 from reproq.store.requests import ClaimRuns
+from reproq.worker.loop import Worker
 from reproq.worker.tether import CLAIMED_TOO_LATE, OUT_OF_CONTACT, Tether
 from tests.loops.conftest import Bench, HandExecutor
 
@@ -16,14 +17,19 @@ def end_stopped(executor: HandExecutor) -> None:
         executor.end(key, executor.stopped[key], at=None if key in executor.queued else 0.0)
 
 
+def lose_contact(bench: Bench, worker: Worker, seconds: float) -> None:
+    """Cut the worker off, and let it step when so much time is over."""
+    bench.stores["w1"].cut = True
+    bench.clock.advance(seconds)
+    bench.steps(worker)
+
+
 def test_while_the_database_is_away_only_runs_that_say_so_are_stopped(bench: Bench) -> None:
     worker, executor, events = bench.worker(kill_grace=5.0)
     (alone,) = bench.enqueue(1, on_lost_contact="stop")
     bench.enqueue(2)
     bench.steps(worker)
-    bench.stores["w1"].cut = True
-    bench.clock.advance(23.9)
-    bench.steps(worker)
+    lose_contact(bench, worker, 23.9)
     assert not executor.stopped
     bench.clock.advance(0.2)
     bench.steps(worker)
@@ -37,9 +43,7 @@ def test_a_stopped_run_is_given_back_uncounted_when_the_database_is_there_again(
     worker, executor, events = bench.worker()
     bench.enqueue(1, on_lost_contact="stop")
     bench.steps(worker)
-    bench.stores["w1"].cut = True
-    bench.clock.advance(25)
-    bench.steps(worker)
+    lose_contact(bench, worker, 25)
     end_stopped(executor)
     bench.steps(worker)
     worker.drain()  # so that it does not claim it again at once
@@ -53,9 +57,7 @@ def test_a_stopped_run_that_somebody_took_over_is_left_alone(bench: Bench) -> No
     worker, executor, events = bench.worker()
     bench.enqueue(1, on_lost_contact="stop")
     bench.steps(worker)
-    bench.stores["w1"].cut = True
-    bench.clock.advance(25)
-    bench.steps(worker)
+    lose_contact(bench, worker, 25)
     end_stopped(executor)
     bench.steps(worker)
     taken = "SELECT status, worker_id, claim_token, releases FROM task_runs"
@@ -82,9 +84,7 @@ def test_each_renewal_gives_a_run_another_lease_from_when_it_was_asked(bench: Be
     bench.steps(worker)
     bench.stores["w1"].mend()
     bench.steps(worker)
-    bench.stores["w1"].cut = True
-    bench.clock.advance(10.9)
-    bench.steps(worker)
+    lose_contact(bench, worker, 10.9)
     assert not executor.stopped
     bench.clock.advance(13.2)
     bench.steps(worker)
@@ -95,9 +95,7 @@ def test_a_database_that_is_back_in_time_stops_nothing(bench: Bench) -> None:
     worker, executor, _ = bench.worker()
     bench.enqueue(1, on_lost_contact="stop")
     bench.steps(worker)
-    bench.stores["w1"].cut = True
-    bench.clock.advance(20)
-    bench.steps(worker)
+    lose_contact(bench, worker, 20)
     bench.stores["w1"].mend()
     bench.steps(worker)
     for _ in range(3):
@@ -111,9 +109,7 @@ def test_a_run_that_waits_for_a_process_is_given_back_as_if_never_claimed(bench:
     bench.enqueue(1, on_lost_contact="stop")
     bench.steps(worker)
     executor.queued = set(executor.payloads)
-    bench.stores["w1"].cut = True
-    bench.clock.advance(25)
-    bench.steps(worker)
+    lose_contact(bench, worker, 25)
     end_stopped(executor)
     bench.steps(worker)
     worker.drain()
@@ -126,9 +122,7 @@ def test_what_succeeds_within_the_grace_is_stored_as_a_success(bench: Bench) -> 
     worker, executor, _ = bench.worker()
     bench.enqueue(1, on_lost_contact="stop")
     bench.steps(worker)
-    bench.stores["w1"].cut = True
-    bench.clock.advance(25)
-    bench.steps(worker)
+    lose_contact(bench, worker, 25)
     executor.end_all()
     bench.steps(worker)
     bench.stores["w1"].mend()
@@ -140,9 +134,7 @@ def test_a_claim_whose_answer_came_too_late_is_given_back_unbegun_and_taken_anew
     worker, executor, events = bench.worker()
     bench.steps(worker)
     bench.enqueue(1, on_lost_contact="stop")
-    bench.stores["w1"].cut = True
-    bench.clock.advance(1)
-    bench.steps(worker)
+    lose_contact(bench, worker, 1)
     assert any(isinstance(request, ClaimRuns) for request in bench.stores["w1"].waiting)
     bench.clock.advance(60)
     bench.stores["w1"].mend()

@@ -25,14 +25,16 @@ CONNECTION_DEFAULTS: Final = {
 }
 """libpq parameters, never server settings: a pooler refuses those or leaks them to strangers."""
 
+LOSS_STATES: Final = ("08", "57P01", "57P02", "57P03", "25006")
+"""SQLSTATEs, or classes of them, that tell of the server, and so concern every connection to it."""
+
 OUTAGE_STATES: Final = (
-    *("08", "57P01", "57P02", "57P03", "25006", "53100", "53200", "53300", "40001", "40P01", "55P03"),
+    *LOSS_STATES,
+    *("53100", "53200", "53300", "40001", "40P01", "55P03"),
     *("57P05", "25P03"),  # a timeout of the server's (often of the role's) has ended our session: connect again
 )
-"""SQLSTATEs, or classes of them, that waiting may mend. No SQLSTATE at all means a broken connection."""
-
-LOSS_STATES: Final = ("08", "57P01", "57P02", "57P03", "25006")
-"""Those that tell of the server, and so concern every connection to it; the others concern one session or statement."""
+"""All that waiting may mend, those too that concern one session or statement. No SQLSTATE at all means a broken
+connection."""
 
 REFUSALS: Final = (
     "authentication failed",

@@ -5,7 +5,7 @@ import re
 from enum import StrEnum
 from typing import Final
 
-import psycopg
+from psycopg.errors import ReadOnlySqlTransaction
 
 from reproq.errors import AddressRefused
 
@@ -16,7 +16,6 @@ _PREFIXES: Final = ("connection failed: ", "connection is bad: ")
 """psycopg's own words before libpq's, which say the same."""
 _GUESS: Final = " This probably means the server terminated abnormally before or while processing the request."
 _READ_ONLY: Final = "session is read-only"
-_READ_ONLY_STATE: Final = "25006"
 _STANDBY: Final = "a standby answers, and a worker waits for the primary"
 
 
@@ -39,7 +38,7 @@ def kind(error: BaseException) -> Kind:
 
 def is_standby(error: BaseException) -> bool:
     """Whether a server answered that takes no writes."""
-    return _READ_ONLY in str(error) or (isinstance(error, psycopg.Error) and error.sqlstate == _READ_ONLY_STATE)
+    return isinstance(error, ReadOnlySqlTransaction) or _READ_ONLY in str(error)
 
 
 def reason(error: BaseException) -> str:
