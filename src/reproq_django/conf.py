@@ -42,6 +42,13 @@ def queue_names(backend: str) -> tuple[str, ...]:
     return tuple(map(str, queues)) if isinstance(queues, list | tuple | set | frozenset) else ()
 
 
+def queue_names_in(backend: str) -> tuple[str, ...]:
+    """The queues of all our backends on the database of this one; none for any."""
+    ours = [alias for alias in backend_aliases() if database_alias(alias) == database_alias(backend)] or [backend]
+    found = [queue_names(alias) for alias in ours]
+    return tuple(dict.fromkeys(name for names in found for name in names)) if all(found) else ()
+
+
 def is_alias(backend: str) -> bool:
     """Whether `TASKS` has this alias, whosever backend it is."""
     return backend in _tasks()

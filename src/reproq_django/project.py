@@ -64,8 +64,9 @@ def _read(backend: str, module: str) -> Project:
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
         ) from error
     path = (_root_of(module),)
-    about = (conf.queue_names(backend), conf.migrate_command(database), faults, lambda: _schedule_faults(backend))
-    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *about)
+    queues = (conf.queue_names(backend), conf.queue_names_in(backend))
+    about = (conf.migrate_command(database), faults, lambda: _schedule_faults(backend))
+    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *queues, *about)
 
 
 def faults() -> list[Fault]:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from tests.acceptance.workers import environment, reproq, wait_for, worker
+from tests.acceptance.workers import TASKS, environment, reproq, statuses, wait_for, worker
 from tests.plugins.databases import TestServer
 
 
@@ -115,6 +115,19 @@ def test_a_wrong_value_is_named_with_the_place_where_it_stands(dsn: str, tmp_pat
         "--concurrency: concurrency = 'two' is not a whole number",
     ):
         assert line in result.stderr
+
+
+def test_a_queue_that_no_task_can_be_in_is_refused_before_a_worker_starts_unless_it_is_for_runs_from_sql(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    pg.execute(f"SELECT reproq_enqueue('{TASKS}.add', '[1, 2]', queue_name => 'defualt')")
+    burst = ("worker", "--burst", "--queues", "defualt")
+    refused = reproq(dsn, *burst, check=False, PROJECT_QUEUES="default,mail")
+    assert refused.returncode == 2
+    assert "--queues: queues names the queue 'defualt', in which no task can be: QUEUES has default" in refused.stderr
+    assert statuses(pg) == {"READY": 1}
+    reproq(dsn, *burst, "--any-queue", PROJECT_QUEUES="default,mail")
+    assert statuses(pg) == {"SUCCESSFUL": 1}
 
 
 def test_a_file_that_is_no_toml_is_named(dsn: str, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from reproq.cli import project
 from reproq.cli.project import NO_PROJECT, Project, configure
-from reproq.cli.worker import warn_of_queues
-from reproq.config import Config, Source
+from reproq.config import Source
+from reproq.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -50,15 +50,38 @@ def test_the_project_is_asked_for_the_backend_that_is_configured(
     assert (config.backend, asked) == (wanted, [wanted])
 
 
-@pytest.mark.parametrize(
-    ("queues", "warned"),
-    [(("defualt",), "has default, mail; did you mean default?"), (("mail",), ""), (("*",), "")],
-)
-def test_a_queue_that_no_task_can_be_in_is_warned_of(
-    queues: tuple[str, ...], warned: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    project_found = Project(Source("a project", {}), "", "", queues=("default", "mail"))
-    warn_of_queues(Config(queues=queues), project_found)
-    said = capsys.readouterr().err
-    assert warned in said
-    assert bool(said) == bool(warned)
+@pytest.fixture
+def shop(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project with the queues `default` and `mail`, and one of another backend on the same database."""
+    queues = ("default", "mail")
+    found = Project(Source("a project", {}), "", "", queues=queues, queues_here=(*queues, "media"))
+    monkeypatch.setattr(project, "find_project", lambda backend, settings: found)
+
+
+@pytest.mark.usefixtures("shop")
+def test_every_queue_that_no_task_can_be_in_is_refused_to_who_serves_with_place_and_remedy() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure({"queues": "mail,defualt,x"}, serves=True)
+    first, second, remedy = str(refused.value).splitlines()
+    assert first.startswith("--queues: queues names the queue 'defualt', in which no task can be: ")
+    assert first.endswith("QUEUES has default, mail, media; did you mean default?")
+    assert "'x'" in second
+    assert "add it to QUEUES" in remedy
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("queues", ["mail", "*", "media,default"])
+def test_a_queue_of_any_backend_on_the_database_is_served(queues: str) -> None:
+    config, _ = configure({"queues": queues}, serves=True)
+    assert ",".join(config.queues) == queues
+
+
+@pytest.mark.usefixtures("asked")
+def test_where_any_queue_is_allowed_every_one_is_served() -> None:
+    assert configure({"queues": "whatever"}, serves=True)[0].queues == ("whatever",)
+
+
+@pytest.mark.usefixtures("shop")
+def test_who_serves_nothing_may_have_an_unknown_queue_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUEUE_NAME", "defualt")
+    assert configure({})[0].queues == ("defualt",)

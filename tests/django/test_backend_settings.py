@@ -5,7 +5,7 @@ from django.core import checks
 from django.tasks import task_backends
 from django.test import override_settings
 
-from reproq_django.conf import database_aliases, migrate_command, options_source
+from reproq_django.conf import database_aliases, migrate_command, options_source, queue_names_in
 from tests.django.conftest import OURS
 
 pytestmark = pytest.mark.usefixtures("django_project")
@@ -121,3 +121,18 @@ def test_only_the_databases_of_our_backends_are_ours():
     other = {"BACKEND": "django.tasks.backends.dummy.DummyBackend", "OPTIONS": {"DATABASE": "other"}}
     with override_settings(TASKS={"default": other, "a": ours, "b": {"BACKEND": "does.not.exist"}}):
         assert database_aliases() == {"far"}
+
+
+@pytest.mark.parametrize(
+    ("others", "allowed"),
+    [
+        ({}, ("default", "mail")),
+        ({"second": {"BACKEND": OURS, "QUEUES": ["mail", "media"]}}, ("default", "mail", "media")),
+        ({"second": {"BACKEND": OURS, "QUEUES": []}}, ()),
+        ({"far": {"BACKEND": OURS, "QUEUES": [], "OPTIONS": {"DATABASE": "far"}}}, ("default", "mail")),
+        ({"now": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend", "QUEUES": []}}, ("default", "mail")),
+    ],
+)
+def test_the_queues_of_a_database_are_those_of_all_our_backends_there(others, allowed):
+    with override_settings(TASKS={"default": {"BACKEND": OURS, "QUEUES": ["default", "mail"]}, **others}):
+        assert queue_names_in("default") == allowed

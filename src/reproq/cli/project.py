@@ -17,6 +17,7 @@ import click
 
 from reproq.cli import MIGRATE_BY
 from reproq.cli.one_database import DJANGO_ADDRESS, Comparison, Place, refuse_two_databases, say_where_from
+from reproq.cli.queues import outside, told
 from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, origins
 from reproq.errors import ConfigurationError
 from reproq.store.addresses import holds_password
@@ -38,8 +39,8 @@ class Fault:
 class Project:
     """What a project brings: its settings, its database, what the template calls to import it (for one run in each
     child, or for many), what a cold interpreter runs by `-m`, and the folders to import it from; the queues that its
-    tasks may be in (none: any), the command that makes its tables, and what it finds wrong with itself, and with the
-    schedules in its database."""
+    tasks may be in (none: any), those of all its backends on this database, the command that makes its tables, and
+    what it finds wrong with itself, and with the schedules in its database."""
 
     source: Source
     dsn: str
@@ -48,6 +49,7 @@ class Project:
     module: str = ""
     path: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
+    queues_here: tuple[str, ...] = ()
     migrate: str = ""
     faults: Callable[[], list[Fault]] = list
     schedule_faults: Callable[[], list[Fault]] = list
@@ -136,11 +138,16 @@ def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[
 
 
 def configure(
-    flags: Mapping[str, Any], settings: str | None = None, compare: Comparison = refuse_two_databases
+    flags: Mapping[str, Any],
+    settings: str | None = None,
+    compare: Comparison = refuse_two_databases,
+    *,
+    serves: bool = False,
 ) -> tuple[Config, Project]:
     """The effective configuration and the project. Raises ConfigurationError with every problem in one text.
 
-    `compare` is asked where the address that counts is not the project's own, as the last of all."""
+    `compare` is asked where the address that counts is not the project's own, as the last of all. Who `serves` names
+    queues that tasks of the project can be in."""
     sources, project = gather(flags, settings)
     config = load(*sources)
     if not config.dsn:
@@ -148,8 +155,11 @@ def configure(
             "there is no database address: run this where manage.py is, set DJANGO_SETTINGS_MODULE, "
             "or give --dsn or DATABASE_URL (postgresql://user:password@host:5432/name)"
         )
-    _refuse_unknown_queues(config, project, origins(*sources)["retention"])
-    place = origins(*sources)["dsn"]
+    places = origins(*sources)
+    _refuse_unknown_queues(config, project, places["retention"])
+    if serves:
+        _refuse_queues_of_nobody(config, project, places["queues"])
+    place = places["dsn"]
     if project.dsn and config.dsn != project.dsn:
         seconds = config.database_timeout
         compare(Place(config.dsn, place, seconds), Place(project.dsn, DJANGO_ADDRESS, seconds))
@@ -161,14 +171,17 @@ def configure(
 
 def _refuse_unknown_queues(config: Config, project: Project, place: str) -> None:
     """A slip of the hand in a retention would delete too soon, or never."""
-    for name, _ in config.retention.queues if project.queues else ():
-        if name not in project.queues:
-            near = get_close_matches(name, project.queues, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigurationError(
-                f"{place}: retention names the queue {name!r}, in which no task can be: QUEUES has "
-                f"{', '.join(project.queues)}{hint}"
-            )
+    for name in outside((name for name, _ in config.retention.queues), project.queues):
+        raise ConfigurationError(f"{place}: retention names {told(name, project.queues)}")
+
+
+def _refuse_queues_of_nobody(config: Config, project: Project, place: str) -> None:
+    """A worker would wait there for ever, or end its burst as if all were done."""
+    if found := outside(config.queues, project.queues_here):
+        said = "the default of queues is" if place == "default" else f"{place}: queues names"
+        lines = [f"{said} {told(name, project.queues_here)}" for name in found]
+        remedy = "choose by --queues, or add it to QUEUES; for runs that are enqueued from SQL, say --any-queue"
+        raise ConfigurationError("\n".join([*lines, remedy]))
 
 
 def _warn_of_misspelt_variables() -> None:

@@ -7,7 +7,6 @@ import shutil
 import socket
 import sys
 import time
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -57,6 +56,7 @@ def worker_flags(command: Any) -> Any:
 @click.command()
 @database_options
 @worker_flags
+@click.option("--any-queue", is_flag=True, help="Serve queues that QUEUES does not name, too: for runs from SQL.")
 @click.option("--burst", is_flag=True, help="End when nothing is left to run now or within a minute.")
 @click.option("--requeue-id", metavar="ID", help="Run nothing: enqueue a copy of this run, and end.")
 @click.option(
@@ -66,6 +66,7 @@ def worker_flags(command: Any) -> Any:
 @click.option("-v", "--verbose", is_flag=True, help="Log every claim, too.")
 def worker(
     settings: str | None,
+    any_queue: bool,
     burst: bool,
     requeue_id: str | None,
     requeue_hash: str | None,
@@ -75,11 +76,11 @@ def worker(
 ) -> int:
     """Run tasks until TERM or INT. The first signal drains, the second stops at once."""
     only_requeues = bool(requeue_id or requeue_hash)
-    config, project = configure(flags, settings, refuse_two_databases if only_requeues else refuse_two_once_reached)
+    compare = refuse_two_databases if only_requeues else refuse_two_once_reached
+    config, project = configure(flags, settings, compare, serves=not (only_requeues or any_queue))
     if only_requeues:
         return requeue(config, requeue_id, requeue_hash)
     log = log_to_stderr(verbose)
-    warn_of_queues(config, project)
     collect_seldom()
     if not (wants_report or config.report_json or config.executor == "mock"):
         worker = build_worker(config, project, burst=burst, handlers=(log,), dropped=unheard())
@@ -99,19 +100,6 @@ def collect_seldom() -> None:
     imported by now stays."""
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 20)
-
-
-def warn_of_queues(config: Config, project: Project) -> None:
-    """A queue that no task of the project can be in is a slip of the hand, or for runs from SQL."""
-    for name in config.queues:
-        if project.queues and name != "*" and name not in project.queues:
-            near = get_close_matches(name, project.queues, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            click.echo(
-                f"WARNING: no task of this project can be in the queue {name!r}: QUEUES of the backend "
-                f"{config.backend!r} has {', '.join(project.queues)}{hint}",
-                err=True,
-            )
 
 
 def requeue(config: Config, run_id: str | None, spec_hash: str | None) -> int:

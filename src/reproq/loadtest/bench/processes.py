@@ -73,7 +73,7 @@ def workers(
 
 
 def _worker_flags(place: Place, worker_id: str, executor: str, concurrency: int | None, queue: str) -> list[str]:
-    flags = ["--worker-id", worker_id, "--backend", place.config.backend, "--queues", queue]
+    flags = ["--worker-id", worker_id, "--backend", place.config.backend, "--queues", queue, "--any-queue"]
     flags += ["--executor", executor, "--exec-sleep", "0s", "--listen", "auto"]
     flags += ["--retention", "off", "--no-beat"]  # other runs are left alone, however old, and schedules are not fired
     return flags if concurrency is None else [*flags, "--concurrency", str(concurrency)]
