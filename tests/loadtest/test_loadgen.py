@@ -60,6 +60,29 @@ def test_the_defaults_are_those_of_the_source_document(dsn: str, pg: psycopg.Con
     assert pg.execute(wrong).fetchone() == (0,)
 
 
+def test_a_queue_that_the_backend_does_not_allow_is_refused_by_name_before_anything_is_written(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    names = ("--queues", "mail,low,defualt")
+    refused = reproq(dsn, "loadgen", *names, check=False, PROJECT_QUEUES="default,mail")
+    assert refused.returncode == 2
+    said = " ".join(refused.stderr.split())
+    for part in ("the queue 'low', in which no task can be: QUEUES has default, mail", "did you mean default?"):
+        assert part in said
+    assert "add it to QUEUES of TASKS['default']" in said
+    assert statuses(pg) == {}
+
+
+@pytest.mark.parametrize(("queues", "drawn"), [("default,mail", {"default"}), ("mail,audit", {"mail", "audit"})])
+def test_of_the_default_queues_those_are_left_that_the_backend_allows_and_that_is_said(
+    queues: str, drawn: set[str], dsn: str, pg: psycopg.Connection
+) -> None:
+    written = reproq(dsn, "loadgen", "--tasks", "60", PROJECT_QUEUES=queues)
+    assert f"QUEUES of TASKS['default'] has {queues.replace(',', ', ')}: runs are drawn from" in written.stderr
+    assert "high, low; choose by --queues, or add them to QUEUES" in written.stderr
+    assert {name for (name,) in pg.execute("SELECT DISTINCT queue_name FROM task_runs")} == drawn
+
+
 def test_a_worker_of_any_project_runs_them(dsn: str, pg: psycopg.Connection) -> None:
     options = ("--tasks", "20", "--queues", "default,x", "--priority-dist", "-10,5", "--run-after-percent", "0")
     reproq(dsn, "loadgen", *options, "--payload-size", "10")

@@ -9,9 +9,11 @@ from itertools import islice
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from reproq.cli import FAILED
 from reproq.cli.project import configure, database_options
+from reproq.cli.queues import outside, told
 from reproq.cli.show import console
 from reproq.loadtest.made_up import LATEST_SECONDS, Shape, made_up
 from reproq.queue_names import queue_name_fault
@@ -65,7 +67,7 @@ def _task_path(context: click.Context, option: click.Parameter, value: str) -> s
     default="default,high,low",
     show_default=True,
     callback=_queues,
-    help="Queues to draw from.",
+    help="Queues to draw from. Of the default, those that QUEUES allows, and if it allows none, all that it names.",
 )
 @click.option(
     "--priority-dist",
@@ -111,14 +113,17 @@ def loadgen(
     backend: str | None,
     dsn: str | None,
     tasks: int,
+    queues: tuple[str, ...],
     seed: int | None,
     rate: float | None,
     **shaped: Any,
 ) -> int:
     """Enqueue made-up runs, no two of the same spec. Ctrl-C ends it between two batches: nothing is half-written."""
-    config, _ = configure({"backend": backend, "dsn": dsn}, settings)
+    config, project = configure({"backend": backend, "dsn": dsn}, settings)
+    is_default = click.get_current_context().get_parameter_source("queues") is ParameterSource.DEFAULT
+    queues = allowed(queues, project.queues, config.backend, is_default=is_default)
     seed = secrets.randbits(32) if seed is None else seed
-    shape = Shape(seed=seed, backend=config.backend, max_attempts=config.max_attempts, **shaped)
+    shape = Shape(seed=seed, queues=queues, backend=config.backend, max_attempts=config.max_attempts, **shaped)
     began = time.monotonic()
     with opened(config.dsn, "reproq loadgen") as database:
         with database.transaction() as cursor:
@@ -133,6 +138,23 @@ def loadgen(
         click.echo(f"stopped by a signal: {total:,} of {tasks:,} are written, in whole batches", err=True)
         return FAILED
     return 0
+
+
+def allowed(names: tuple[str, ...], queues: tuple[str, ...], backend: str, *, is_default: bool) -> tuple[str, ...]:
+    """The queues to draw from: where enqueue() would refuse one, no run is written. Raises click.UsageError, naming
+    those that were asked for; of the default the others are left, and that is said."""
+    if not (refused := outside(names, queues)):
+        return names
+    if not is_default:
+        faults = "; ".join(told(name, queues) for name in refused)
+        raise click.UsageError(f"--queues names {faults}; correct it, or add it to QUEUES of TASKS[{backend!r}]")
+    left = tuple(name for name in names if name not in refused) or queues
+    click.echo(
+        f"QUEUES of TASKS[{backend!r}] has {', '.join(queues)}: runs are drawn from {', '.join(left)}, none from "
+        f"{', '.join(refused)}; choose by --queues, or add them to QUEUES",
+        err=True,
+    )
+    return left
 
 
 def _write_with_a_bar(database: Database, runs: Iterator[NewRun], total: int, rate: float | None) -> Counter[str]:
