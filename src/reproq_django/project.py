@@ -23,10 +23,13 @@ MODULE: Final = "reproq_django.executor"
 _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
 
-def find(backend: str, settings_module: str | None) -> Project | None:
-    """The project around us, or None. Raises ConfigurationError for one that cannot be used, with the reason."""
+def find(backend: str, settings_module: str | None, starts: bool) -> Project | None:
+    """The project around us, or None; `starts` its database, where it is an embedded one.
+
+    Raises ConfigurationError for a project that cannot be used, with the reason.
+    """
     module = choose_settings(settings_module)
-    return _read(backend, module) if module else None
+    return _read(backend, module, starts) if module else None
 
 
 def choose_settings(settings_module: str | None) -> str | None:
@@ -48,7 +51,7 @@ def _of_manage_py() -> str | None:
     return found[1] if found else None
 
 
-def _read(backend: str, module: str) -> Project:
+def _read(backend: str, module: str, starts: bool) -> Project:
     from django.core.exceptions import ImproperlyConfigured
     from django.utils.connection import ConnectionDoesNotExist
 
@@ -58,7 +61,7 @@ def _read(backend: str, module: str) -> Project:
         _refuse_what_is_not_ours(backend)
         source = conf.options_source(backend)
         database = conf.database_alias(backend)
-        dsn = database_address(database)
+        dsn = database_address(database, starts)
     except (ImportError, ImproperlyConfigured, ConnectionDoesNotExist) as error:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
@@ -105,8 +108,9 @@ def _root_of(settings_module: str) -> str:
     return str(location.parents[settings_module.count(".") + (location.name == "__init__.py")])
 
 
-def database_address(alias: str) -> str:
-    """The address that Django uses for one alias, as libpq reads it: every value quoted, never pasted into a URL."""
+def database_address(alias: str, starts: bool) -> str:
+    """The address that Django uses for one alias, as libpq reads it: every value quoted, never pasted into a URL. That
+    of an embedded server is known for sure once it runs."""
     from django.db import connections
 
     connection = connections[alias]
@@ -116,7 +120,8 @@ def database_address(alias: str) -> str:
             'TASKS[…]["OPTIONS"]["DATABASE"]'
         )
     try:
-        ensure_running(connection.settings_dict)  # a worker becomes a sub-reaper later, and must not adopt the server
+        if starts:  # a worker becomes a sub-reaper later, and must not adopt the server
+            ensure_running(connection.settings_dict)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(f"the database of DATABASES[{alias!r}] cannot be reached: {error}") from error
     given = {name: value for name, value in connection.get_connection_params().items() if name not in _DJANGO_ONLY}

@@ -15,7 +15,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The backends that a project was looked up for, in an empty folder without settings."""
     found: list[str] = []
 
-    def find_project(backend: str, settings: str | None) -> Project:
+    def find_project(backend: str, settings: str | None, starts: bool) -> Project:
         found.append(backend)
         return NO_PROJECT
 
@@ -55,7 +55,7 @@ def shop(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A project with the queues `default` and `mail`, and one of another backend on the same database."""
     queues = ("default", "mail")
     found = Project(Source("a project", {}), "", "", queues=queues, queues_here=(*queues, "media"))
-    monkeypatch.setattr(project, "find_project", lambda backend, settings: found)
+    monkeypatch.setattr(project, "find_project", lambda *asked: found)
 
 
 @pytest.mark.usefixtures("shop")

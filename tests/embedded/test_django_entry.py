@@ -67,6 +67,18 @@ def test_a_project_that_only_loads_starts_nothing(tmp_path: Path) -> None:
     assert run_django(tmp_path / "db", code) is False
 
 
+def test_the_configuration_is_shown_without_starting_the_server(tmp_path: Path) -> None:
+    code = """
+        from reproq.cli import run
+        from reproq_django import project
+        project.choose_settings = lambda given: "configured"
+        project._root_of = lambda module: "."
+        assert run(["config", "--json"]) == 0
+        print(json.dumps(os.path.exists(path)))
+    """
+    assert run_django(tmp_path / "db", code) is False
+
+
 def test_the_first_connection_starts_the_server_and_makes_the_database(folder: Path) -> None:
     code = """
         assert not os.path.exists(path)

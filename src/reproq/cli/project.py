@@ -113,17 +113,20 @@ def concurrency_of(config: Config) -> int:
     return config.concurrency or os.cpu_count() or 1
 
 
-def find_project(backend: str, settings: str | None) -> Project:
-    """The Django project around us, if there is one."""
+def find_project(backend: str, settings: str | None, starts: bool) -> Project:
+    """The Django project around us, if there is one; `starts` its database first, where that is one of its own."""
     for entry in entry_points(group="reproq.project"):
-        find: Callable[[str, str | None], Project | None] = entry.load()
-        if (project := find(backend, settings)) is not None:
+        find: Callable[[str, str | None, bool], Project | None] = entry.load()
+        if (project := find(backend, settings, starts)) is not None:
             return project
     return NO_PROJECT
 
 
-def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[Source], Project]:
-    """Everything that sets a knob, later sources above earlier ones, and the project around us."""
+def gather(
+    flags: Mapping[str, Any], settings: str | None = None, *, starts: bool = False
+) -> tuple[list[Source], Project]:
+    """Everything that sets a knob, later sources above earlier ones, and the project around us, whose database runs
+    then if this `starts` it."""
     environment = from_environment(os.environ)
     _warn_of_misspelt_variables()
     values = {name: value for name, value in flags.items() if value is not None}
@@ -132,7 +135,7 @@ def gather(flags: Mapping[str, Any], settings: str | None = None) -> tuple[list[
     file = _file()
     chosen = (source.values.get("backend") for source in (given, environment, file))
     backend = str(next(filter(None, chosen), "default"))
-    project = find_project(backend, settings)
+    project = find_project(backend, settings, starts)
     database = Source(DJANGO_ADDRESS, {"dsn": project.dsn} if project.dsn else {})
     return [file, database, project.source, environment, given], project
 
@@ -148,7 +151,7 @@ def configure(
 
     `compare` is asked where the address that counts is not the project's own, as the last of all. Who `serves` names
     queues that tasks of the project can be in."""
-    sources, project = gather(flags, settings)
+    sources, project = gather(flags, settings, starts=True)
     config = load(*sources)
     if not config.dsn:
         raise ConfigurationError(
