@@ -212,6 +212,30 @@ def test_a_result_id_of_another_run_is_refused(dsn: str, pg: psycopg.Connection,
     assert statuses(pg) == {"READY": 1}
 
 
+@pytest.mark.parametrize("command", [("status",), ("runs", "list"), ("verify",), ("schedules", "list")], ids=" ".join)
+def test_a_program_that_asks_in_an_outage_gets_an_object_that_says_so(dsn: str, command: tuple[str, ...]) -> None:
+    nowhere = conninfo.make_conninfo(dsn, host="127.0.0.1", port=1)
+    result = reproq(nowhere, *command, "--json", check=False)
+    (line,) = result.stdout.splitlines()
+    told = json.loads(line)
+    assert told["exception_class"] == "reproq.errors.DatabaseUnavailable"
+    assert "127.0.0.1" in told["error"]
+    assert "Error: " + told["error"] in result.stderr
+    assert result.returncode == 1
+    assert reproq(nowhere, *command, check=False).stdout == ""
+
+
+def test_a_program_that_asks_what_cannot_be_gets_an_object_and_the_exit_code_of_that(dsn: str, empty_dsn: str) -> None:
+    for result, kind, code in (
+        (reproq(dsn, "runs", "show", "7", "--json", check=False), "RunNotFound", 4),
+        (reproq(dsn, "status", "--json", check=False, REPROQ_LEASE="often"), "ConfigurationError", 2),
+        (reproq(empty_dsn, "status", "--json", check=False), "NotMigrated", 1),
+    ):
+        told = json.loads(result.stdout)
+        assert (told["exception_class"], result.returncode) == (f"reproq.errors.{kind}", code)
+        assert "Error: " + told["error"] in result.stderr
+
+
 def test_status_names_a_queue_that_nobody_serves(dsn: str, enqueue: Callable[..., Any]) -> None:
     enqueue("add", 1, 2, queue_name="mail")
     assert "queue      mail: runs are READY, and no worker serves it" in reproq(dsn, "status").stdout

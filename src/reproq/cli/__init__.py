@@ -3,6 +3,7 @@
 Other packages add commands by the entry point group `reproq.commands`: a mapping of names to `Listed`.
 """
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ ADDRESS_FROM: Final = "reproq.address_from"
 
 MIGRATE_BY: Final = "reproq.migrate_by"
 """In a context's meta: the command that makes the tables of the project that a command has found."""
+AS_JSON: Final = "reproq.as_json"
+"""In a context's meta: whether a command answers a program."""
+UNANSWERED: Final = (ConfigurationError, DatabaseUnavailable, NotMigrated, RunNotFound)
+"""What keeps a command from answering at all: it is raised before anything is printed."""
 
 
 class LazyGroup(click.Group):
@@ -101,19 +106,36 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (AddressRefused, DatabaseUnavailable, NotMigrated) as error:
-            if (place := ctx.meta.get(ADDRESS_FROM)) is None:
+        except UNANSWERED as error:
+            told = with_place(error, ctx.meta)
+            if ctx.meta.get(AS_JSON):
+                click.echo(error_as_json(told))
+            if told is error:
                 raise
-            text = str(error)
-            if isinstance(error, NotMigrated):
-                text = text.replace(MIGRATE, ctx.meta.get(MIGRATE_BY, MIGRATE))
-            raise type(error)(f"{text} (the address comes from {place})") from error
+            raise told from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         found = [(name, listed.help) for name, listed in self._listed().items() if name.startswith(incomplete)]
         return [CompletionItem(name, help=text) for name, text in found] + click.Command.shell_complete(
             self, ctx, incomplete
         )
+
+
+def with_place(error: ReproqError, meta: Mapping[str, Any]) -> ReproqError:
+    """An error of the database says where its address stands, once that is known; what is missing in it, by which
+    command it comes there."""
+    if not isinstance(error, (AddressRefused, DatabaseUnavailable, NotMigrated)) or ADDRESS_FROM not in meta:
+        return error
+    text = str(error)
+    if isinstance(error, NotMigrated):
+        text = text.replace(MIGRATE, meta.get(MIGRATE_BY, MIGRATE))
+    return type(error)(f"{text} (the address comes from {meta[ADDRESS_FROM]})")
+
+
+def error_as_json(error: ReproqError) -> str:
+    """What a program reads in place of the answer: one object on one line."""
+    kind = type(error)
+    return json.dumps({"error": str(error), "exception_class": f"{kind.__module__}.{kind.__qualname__}"})
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

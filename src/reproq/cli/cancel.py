@@ -7,7 +7,7 @@ import click
 from reproq.cli import FAILED
 from reproq.cli.project import configure, database_options, seconds_of
 from reproq.cli.runs import find_run
-from reproq.cli.show import as_json_text, when
+from reproq.cli.show import as_json_text, json_option, when
 from reproq.cli.waiting import await_ends
 from reproq.lifecycle import Status
 from reproq.store import interventions
@@ -19,7 +19,7 @@ from reproq.store.insight import RunDetail
 @database_options
 @click.argument("run_id", metavar="ID")
 @click.option("--wait", default="10s", show_default=True, help="How long to wait until its worker has stopped it.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def cancel(settings: str | None, run_id: str, wait: str, as_json: bool, **flags: Any) -> int:
     """Cancel a run; say how it really ended.
 

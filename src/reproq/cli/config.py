@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from reproq.cli.project import database_options, gather
-from reproq.cli.show import as_json_text, console
+from reproq.cli.show import as_json_text, console, json_option
 from reproq.cli.worker import worker_flags
 from reproq.config import KNOBS, Config, load, origins
 from reproq.retention import Retention
@@ -18,7 +18,7 @@ MASK: Final = "(secret)"
 @click.command()
 @database_options
 @worker_flags
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def config(settings: str | None, as_json: bool, **flags: Any) -> None:
     """Show every effective value and where it comes from. Takes the flags of `worker`; secrets are masked."""
     sources, _ = gather(flags, settings)

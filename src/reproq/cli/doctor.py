@@ -14,7 +14,7 @@ from reproq.cli import ADDRESS_FROM, FOUND_SOMETHING
 from reproq.cli.one_database import Place, refuse_two_databases
 from reproq.cli.pgcron import last_of
 from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, database_options
-from reproq.cli.show import as_json_text, console, unseen
+from reproq.cli.show import as_json_text, console, json_option, unseen
 from reproq.config import Config
 from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
 from reproq.scheduler.pgcron import fires_alone, our_jobs, trouble
@@ -46,7 +46,7 @@ class Finding:
 
 @click.command()
 @database_options
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
     """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong."""
     unreached: list[Finding] = []

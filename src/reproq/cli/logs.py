@@ -7,7 +7,7 @@ import click
 
 from reproq.cli.project import configure, database_options
 from reproq.cli.runs import find_run, runs
-from reproq.cli.show import as_json_text, visible
+from reproq.cli.show import as_json_text, json_option, visible
 from reproq.store import logs
 from reproq.store.db import opened
 from reproq.store.logs import AttemptLog
@@ -17,7 +17,7 @@ from reproq.store.logs import AttemptLog
 @database_options
 @click.argument("run_id", metavar="ID")
 @click.option("--attempt", type=click.IntRange(1), help="Only this attempt.")
-@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object an attempt.")
+@json_option("For machines: one JSON object an attempt.")
 def logs_command(settings: str | None, run_id: str, attempt: int | None, as_json: bool, **flags: Any) -> None:
     """What a run printed: stdout, stderr and logging, its first and its last bytes where it was much."""
     config, _ = configure(flags, settings)

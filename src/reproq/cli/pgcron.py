@@ -8,7 +8,7 @@ import click
 
 from reproq.cli import FAILED, FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
-from reproq.cli.show import as_json_text
+from reproq.cli.show import as_json_text, json_option
 from reproq.errors import PgCronRefused, PgCronUnusable
 from reproq.schedule.pgcron import Layout
 from reproq.scheduler import pgcron as jobs_of
@@ -80,7 +80,7 @@ def uninstall_command(settings: str | None, dry_run: bool, if_supported: bool, *
 @pgcron.command("status")
 @database_options
 @if_supported
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def status_command(settings: str | None, if_supported: bool, as_json: bool, **flags: Any) -> int:
     """Show our jobs, how each last ended, and what an install would change. Exits with 3 when something is wrong."""
     try:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from reproq.cli.project import Project, configure, database_options, flag, seconds_of
-from reproq.cli.show import as_json_text, console, when
+from reproq.cli.show import as_json_text, console, json_option, when
 from reproq.config import Config
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Status
@@ -37,7 +37,7 @@ TURN_SECONDS: Final = 0.05
     help="Runs that one transaction looks at.",
 )
 @click.option("--dry-run", is_flag=True, help="Delete nothing: say what would be.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def prune_command(
     settings: str | None,
     older_than: str | None,

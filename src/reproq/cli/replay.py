@@ -8,7 +8,7 @@ from reproq import replay as replays
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options, seconds_of
 from reproq.cli.runs import find_run
-from reproq.cli.show import as_json_text, console
+from reproq.cli.show import as_json_text, console, json_option
 from reproq.cli.waiting import await_ends
 from reproq.errors import ReproqError
 from reproq.lifecycle import Status
@@ -23,7 +23,7 @@ from reproq.store.statements import Cursor
 @click.option("--spec-hash", metavar="H", help="Replay the newest finished run of this spec.")
 @click.option("--compare", is_flag=True, help="Wait for the replay and compare its end; exit 3 when it differs.")
 @click.option("--wait", default="60s", show_default=True, help="With --compare: how long to wait for the replay.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def replay(
     settings: str | None,
     run_id: str | None,

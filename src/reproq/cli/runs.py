@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from reproq.cli.project import configure, database_options, seconds_of
-from reproq.cli.show import as_json_text, console, visible, when, when_short
+from reproq.cli.show import as_json_text, console, json_option, visible, when, when_short
 from reproq.errors import RunNotFound
 from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
@@ -36,7 +36,7 @@ def runs() -> None:
     "--before", "before_id", type=int, default=MAX_RUN_ID, show_default=False, help="Only ids below this one."
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
+@json_option("For machines: one JSON object a line.")
 def list_command(
     settings: str | None, as_json: bool, limit: int, before_id: int, since: str | None, **options: Any
 ) -> None:
@@ -109,7 +109,7 @@ def find_run(cursor: Cursor, text: str) -> RunDetail:
 @runs.command("show")
 @database_options
 @click.argument("run_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def show_command(settings: str | None, run_id: str, as_json: bool, **flags: Any) -> None:
     """Everything about one run. Exits with 4 when there is none."""
     config, _ = configure(flags, settings)

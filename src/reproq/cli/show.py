@@ -3,8 +3,13 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from reproq.cli import AS_JSON
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +43,16 @@ def when_short(moment: datetime | None, zone: tzinfo | None = None) -> str:
 def unseen(seconds: float | None) -> str:
     """For how long a schedule has been overdue."""
     return "was changed, and nobody has looked at it since" if seconds is None else f"has been due for {seconds:.0f} s"
+
+
+def json_option(help_text: str = "For machines.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--json`, as `as_json`. Why there is no answer is JSON then, too (see `cli.LazyGroup.invoke`)."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text, callback=_noted)
+
+
+def _noted(context: click.Context, option: click.Parameter, value: bool) -> bool:
+    context.meta[AS_JSON] = value
+    return value
 
 
 def as_json_text(value: Any) -> str:

@@ -9,7 +9,7 @@ import click
 
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
-from reproq.cli.show import as_json_text, console, unseen, when
+from reproq.cli.show import as_json_text, console, json_option, unseen, when
 from reproq.config import Config
 from reproq.retention import Rule, rules, shown
 from reproq.scheduler.pgcron import fires_alone, our_jobs
@@ -25,7 +25,7 @@ WINDOW_SECONDS: Final = 3600.0
 
 @click.command()
 @database_options
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 @click.option("--here", is_flag=True, help="Say only whether a worker of this host is alive; exit with 3 when none is.")
 def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int:
     """Show the queue and its workers."""

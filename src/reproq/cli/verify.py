@@ -6,7 +6,7 @@ import click
 
 from reproq.cli import FAILED, FOUND_SOMETHING
 from reproq.cli.project import configure, database_options, flag, seconds_of
-from reproq.cli.show import as_json_text, console, visible
+from reproq.cli.show import as_json_text, console, json_option, visible
 from reproq.loadtest.verify import Bounds, Finding, Offence, Report, invariants
 from reproq.loadtest.verify import verify as verify_database
 from reproq.store.db import opened
@@ -28,7 +28,7 @@ LONGEST_WINDOW_SECONDS: Final = 36_500 * 86_400.0
 )
 @click.option("--all", "everything", is_flag=True, help="Look at every run that is kept.")
 @click.option("--skip", multiple=True, metavar="NAME", help="Leave this invariant out; may be given more than once.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def verify(
     settings: str | None, since: str, everything: bool, skip: tuple[str, ...], as_json: bool, **flags: Any
 ) -> int:

@@ -7,10 +7,11 @@ from importlib.metadata import version as installed
 import click
 
 from reproq import __version__
+from reproq.cli.show import json_option
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def version(as_json: bool) -> None:
     """Show the versions of Reproq and of what it stands on."""
     found = {"reproq": __version__, "python": platform.python_version()}

@@ -17,6 +17,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from reproq.cli import NOT_FOUND
+from reproq.cli.show import json_option
 from reproq_django.embedded import ENGINE, server_for
 from reproq_django.embedded.server import Server
 from reproq_django.project import choose_settings
@@ -61,7 +62,7 @@ def embedded() -> None:
 @embedded.command()
 @click.argument("path", required=False, type=click.Path(file_okay=False))
 @click.option("--settings", metavar="MODULE", help="Django's settings module.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+@json_option("One JSON array on stdout.")
 @click.pass_context
 def status(context: click.Context, path: str | None, settings: str | None, as_json: bool) -> None:
     """Show version, data folder, process, socket and size. Exit code 4 when no server is running."""
@@ -84,7 +85,7 @@ def status(context: click.Context, path: str | None, settings: str | None, as_js
     help="Wait for clients to leave, roll their transactions back, or crash and recover at the next start.",
 )
 @click.option("--settings", metavar="MODULE", help="Django's settings module.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+@json_option("One JSON array on stdout.")
 @click.pass_context
 def stop(context: click.Context, path: str | None, mode: Any, settings: str | None, as_json: bool) -> None:
     """End the server. The data stays, and the next connection starts it again. Exit code 4 when none was running."""

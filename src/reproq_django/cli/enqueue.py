@@ -11,7 +11,7 @@ import click
 from reproq.cli import FAILED
 from reproq.cli.project import configure, seconds_of
 from reproq.cli.runs import parse_run_id
-from reproq.cli.show import as_json_text, when
+from reproq.cli.show import as_json_text, json_option, when
 from reproq.cli.waiting import await_ends
 from reproq.errors import ConfigurationError, ReproqError
 from reproq.lifecycle import Status
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--wait", metavar="DURATION", help="Wait this long for the end; exit with 1 when it failed.")
 @click.option("--backend", metavar="ALIAS", help="Another TASKS alias than the task's own.")
 @click.option("--settings", metavar="MODULE", help="Django's settings module.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def enqueue(
     path: str, args_text: str, kwargs_text: str, wait: str | None, settings: str | None, as_json: bool, **using: Any
 ) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reproq.cli import FOUND_SOMETHING
-from reproq.cli.show import as_json_text, unseen
+from reproq.cli.show import as_json_text, json_option, unseen
 from reproq.scheduler.pgcron import fires_alone, our_jobs
 from reproq.store import periodic
 from reproq.store.insight import list_workers
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--prune", is_flag=True, help="Remove what the code declared once and declares no more.")
 @click.option("--overwrite", is_flag=True, help="Take the code's word also where somebody has changed the schedule.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 @project_options
 def sync_command(
     settings: str | None, backend: str | None, prune: bool, overwrite: bool, dry_run: bool, as_json: bool

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reproq.cli.show import as_json_text, console, visible, when, when_short
+from reproq.cli.show import as_json_text, console, json_option, visible, when, when_short
 from reproq.errors import InvalidSchedule
 from reproq.schedule.expression import parse
 from reproq.schedule.timing import understood
@@ -22,7 +22,7 @@ ALL_ON_ONE_PAGE: Final = 10_000
 
 @click.command("list")
 @project_options
-@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
+@json_option("For machines: one JSON object a line.")
 def list_command(settings: str | None, backend: str | None, as_json: bool) -> None:
     """Every schedule: in words, its last and next run (in its own zone), and what is overdue."""
     desk = enter(backend, settings)
@@ -138,7 +138,7 @@ def _print_table(lines: list[dict[str, Any]]) -> None:
 @click.command("show")
 @project_options
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option()
 def show_command(settings: str | None, backend: str | None, name: str, as_json: bool) -> None:
     """Everything about one schedule, and its last ticks. Exits with 4 when there is none."""
     desk = enter(backend, settings)
@@ -181,7 +181,7 @@ def _shown(value: Any) -> str:
 @project_options
 @click.argument("name")
 @click.option("-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
+@json_option("For machines: one JSON object a line.")
 def next_command(settings: str | None, backend: str | None, name: str, count: int, as_json: bool) -> None:
     """The next moments of a schedule, in its zone and in UTC, and what changes of the clock do to them."""
     desk = enter(backend, settings)
