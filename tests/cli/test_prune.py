@@ -7,6 +7,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from reproq.cli.status import covered
+from reproq.retention import retention, rules
 from tests.acceptance.workers import statuses
 from tests.cli.conftest import Result
 from tests.store.rows import ended_ago
@@ -67,11 +69,38 @@ def test_status_says_what_will_be_deleted_when(
     monkeypatch.setenv("REPROQ_RETENTION", '{"successful": "30d", "queues": {"audit": "off"}}')
     lines = reproq("status").stdout.splitlines()
     assert any(
-        re.fullmatch(r"retention  SUCCESSFUL runs of all queues but audit go after 30d: 5 now, the next at .+", line)
+        re.fullmatch(
+            r"retention  deletes after 30d: SUCCESSFUL runs of all queues but audit \(5 now, the next at .+\)", line
+        )
         for line in lines
     ), lines
-    assert any("FAILED, CANCELLED runs of all queues but audit go after 90d: 0 now" in line for line in lines)
+    assert "retention  deletes after 90d: FAILED and CANCELLED runs of all queues but audit (none now)" in lines
     (first, _) = json.loads(reproq("status", "--json").stdout)["retention"]
     assert (first["after_seconds"], first["over"], first["is_more"]) == (30 * 86_400, 5, False)
     monkeypatch.setenv("REPROQ_RETENTION", "off")
     assert "retention  off; no run is ever deleted" in reproq("status").stdout
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("30d", ["all finished runs"]),
+        (
+            {"queues": {"mail": {"successful": "2d"}, "audit": "off"}},
+            [
+                "SUCCESSFUL runs of mail",
+                "SUCCESSFUL runs of all queues but mail and audit",
+                "FAILED and CANCELLED runs of all queues but audit",
+            ],
+        ),
+        (
+            {"successful": "7d", "failed": "off", "queues": {"a": "7d", "b": "7d", "c": "7d"}},
+            [
+                "SUCCESSFUL runs of all queues but a, b and c; all finished runs of a, b and c",
+            ],
+        ),
+        ({"successful": "off", "failed": "off", "queues": {"a": {"failed": "1d"}}}, ["FAILED and CANCELLED runs of a"]),
+    ],
+)
+def test_what_a_rule_deletes_is_told_in_words_without_repeating_itself(policy: object, told: list[str]) -> None:
+    assert [covered(rule) for rule in rules(retention(policy))] == told

@@ -1,7 +1,7 @@
 """`reproq status`: what waits, what runs, what ended in the last hour, and who works."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
 from reproq.cli.show import as_json_text, console, json_option, unseen, when
 from reproq.config import Config
-from reproq.retention import Rule, rules, shown
+from reproq.retention import FINISHED, Rule, rules, shown
 from reproq.scheduler.pgcron import fires_alone, our_jobs
 from reproq.store.db import opened
 from reproq.store.insight import WorkerLine, count_finished, count_unfinished, list_workers
@@ -99,23 +99,40 @@ def lines_of(schedules: ScheduleHealth, alive: list[WorkerLine], jobs: list[JobL
 
 
 def covered(rule: Rule) -> str:
-    """The runs that a rule deletes."""
-    general = f"{', '.join(rule.statuses)} runs" if rule.statuses else ""
-    if general and rule.named:
-        general += f" of all queues but {', '.join(rule.named)}"
-    pairs = (pair.partition(" ") for pair in rule.pairs)
-    return "; ".join(filter(None, [general, *(f"{status} runs of {queue}" for status, _, queue in pairs)]))
+    """The runs that a rule deletes. Queues that lose the same are told together."""
+    of_queue: dict[str, tuple[str, ...]] = {}
+    for status, _, queue in (pair.partition(" ") for pair in rule.pairs):
+        of_queue[queue] = (*of_queue.get(queue, ()), status)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for queue, statuses in of_queue.items():
+        alike.setdefault(statuses, []).append(queue)
+    general = alike.pop(rule.statuses, []) if rule.statuses else []  # a queue that says what all the others do
+    others = [name for name in rule.named if name not in general]
+    everywhere = [runs_of(rule.statuses, "all queues but ", others)] if rule.statuses else []
+    return "; ".join([*everywhere, *(runs_of(statuses, "", queues) for statuses, queues in alike.items())])
+
+
+def runs_of(statuses: Sequence[str], words: str, queues: Sequence[str]) -> str:
+    """Runs of these statuses, in these queues, if any are named."""
+    runs = "all finished runs" if len(statuses) == len(FINISHED) else f"{listed(statuses)} runs"
+    return f"{runs} of {words}{listed(queues)}" if queues else runs
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def retention_lines(coming: list[tuple[Rule, Outlook]]) -> list[str]:
     """What will be deleted when, one line a rule."""
-    lines = [f"{covered(rule)} go after {shown(rule.age_seconds)}: {in_words(seen)}" for rule, seen in coming]
+    lines = [f"deletes after {shown(rule.age_seconds)}: {covered(rule)} ({in_words(seen)})" for rule, seen in coming]
     return lines or ["off; no run is ever deleted"]
 
 
 def in_words(seen: Outlook) -> str:
     """What goes now, and when the next one does."""
-    over = f"{seen.over:,}{' or more' if seen.is_more else ''} now"
+    over = f"{seen.over:,}{' or more' if seen.is_more else ''} now" if seen.over or seen.is_more else "none now"
     return f"{over}, the next at {when(seen.next_at)}" if seen.next_at else over
 
 
