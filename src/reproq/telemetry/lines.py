@@ -6,32 +6,12 @@ import sys
 import time
 from typing import Final
 
+from reproq.telemetry.catalogue import CATALOGUE
 from reproq.telemetry.events import Event, Field, Handler
 
-LEVELS: Final = {
-    "run.claimed": logging.DEBUG,
-    "run.succeeded": logging.INFO,
-    "run.retried": logging.WARNING,
-    "run.failed": logging.ERROR,
-    "run.rescued": logging.WARNING,
-    "run.outcome_discarded": logging.WARNING,
-    "run.lease_lost": logging.WARNING,
-    "run.out_of_contact": logging.WARNING,
-    "run.return_refused": logging.ERROR,
-    "worker.id_taken": logging.WARNING,
-    "prune.refused": logging.WARNING,
-    "worker.left_behind": logging.ERROR,
-    "schedule.looked": logging.DEBUG,
-    "schedule.overdue": logging.WARNING,
-    "schedule.caught_up": logging.WARNING,
-    "schedule.fault": logging.ERROR,
-    "schedule.trouble": logging.ERROR,
-    "executor.notice": logging.WARNING,
-    "database.notice": logging.WARNING,
-}
-"""Every event that is not here is logged as INFO."""
+LEVELS: Final = {name: known.level for name, known in CATALOGUE.items()}
 
-_LEVEL_NAMES: Final = {level: f"{logging.getLevelName(level):7}" for level in (logging.INFO, *LEVELS.values())}
+_LEVEL_NAMES: Final = {level: f"{logging.getLevelName(level):7}" for level in LEVELS.values()}
 MOST_KEPT: Final = 1000
 """Lines that are kept for one write."""
 
