@@ -116,9 +116,11 @@ def rows_below(heading: str) -> list[list[str]]:
 
 
 def test_every_promise_of_reliability_says_what_keeps_it_and_which_test_shows_it() -> None:
-    promises = rows_below("What is promised")
+    promises, proofs = rows_below("What is promised"), rows_below("Proofs")
     assert len(promises) > 10
-    assert not [row for row in promises if len(row) != 3 or "tests/" not in row[2]]
+    assert [row[0] for row in promises] == [row[0] for row in proofs] == [str(n + 1) for n in range(len(promises))]
+    assert not [row for row in promises if len(row) != 3 or "tests/" in " ".join(row)]
+    assert not [row for row in proofs if len(row) != 2 or "tests/" not in row[1]]
 
 
 def test_every_kind_of_end_has_a_test() -> None:
