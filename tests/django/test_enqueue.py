@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as project
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, connections, transaction
+from django.db import InternalError, OperationalError, connection, connections, transaction
 from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
 from django.tasks.exceptions import InvalidTask
 from django.tasks.signals import task_enqueued
@@ -336,3 +336,28 @@ def test_of_a_decorated_function_the_wrapper_decides_what_is_taken():
 
 def test_a_context_is_no_argument_of_the_caller():
     assert tasks.look_around.enqueue(1, 2).args == [1, 2]
+
+
+@pytest.mark.direct
+def test_a_lost_primary_is_djangos_operational_error_and_the_health_check_of_the_next_request_mends_it(pg, count_runs):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pg.execute("SELECT pg_terminate_backend(%s, 5000)", cursor.fetchone())
+    with pytest.raises(OperationalError):
+        tasks.add.enqueue(1, 2)
+    connection.close_if_unusable_or_obsolete()  # as Django does at the end of each request
+    tasks.add.enqueue(1, 2)
+    assert count_runs() == 1
+
+
+@pytest.mark.direct
+def test_a_primary_that_only_reads_is_djangos_internal_error_and_its_connection_looks_healthy(count_runs):
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    with pytest.raises(InternalError) as refused:
+        tasks.add.enqueue(1, 2)
+    assert refused.value.__cause__.sqlstate == "25006"
+    assert connection.is_usable()
+    connection.close()
+    tasks.add.enqueue(1, 2)
+    assert count_runs() == 1
