@@ -32,7 +32,7 @@ from reproq_django.settled import Settled, settle
 from reproq_django.signals import send_enqueued
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, effective, stated
-from reproq_django.validation import TaskRules, surely_taken
+from reproq_django.validation import TaskRules, check_reachable, surely_taken
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
 BATCH: Final = 500
@@ -103,6 +103,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
 
     def _prepare(self, task: Task) -> Prepared:
         self.validate_task(task)
+        check_reachable(task, self.settled.task_aliases)
         applied = effective(task, self.settled.defaults)
         said = stated(applied, task.func, self.settled.defaults)
         stored = altered(task, backend=self.alias, priority=int(task.priority), run_after=None, **said)

@@ -1,7 +1,7 @@
 """What a Task must be, beyond Django's own rules: shared by our backend and the ones for tests."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -61,6 +61,15 @@ class TaskRules:
     async def aenqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
         """`enqueue_many` in async code."""
         return await sync_to_async(self.enqueue_many, thread_sensitive=True)(calls)
+
+
+def check_reachable(task: Task, task_aliases: Mapping[str, str]) -> None:
+    """Raise InvalidTask for a task of a shell or script itself: to a worker, `__main__` is another program."""
+    if task.func.__module__ == "__main__" and task.module_path not in task_aliases:
+        raise InvalidTask(
+            f"Task {task.module_path} is defined in the program that was started (a shell, a script, python -m), where "
+            "no worker can find it; define it in a module, such as tasks.py of an app, and import it from there."
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -40,6 +40,13 @@ def test_an_item_may_hold_keyword_arguments():
     assert (second.args, second.kwargs) == ([3], {})
 
 
+def test_an_item_that_looks_like_a_pair_of_both_kinds_is_two_positional_arguments():
+    (result,) = tasks.add.enqueue_many([((1, 2), {})])
+    assert (result.args, result.kwargs) == ([[1, 2], {}], {})
+    (result,) = tasks.add.get_backend().enqueue_many([(tasks.add, (1,), {"right": 2})])
+    assert (result.args, result.kwargs) == ([1], {"right": 2})
+
+
 @pytest.mark.parametrize("given", [{"right": 2, "left": "é"}, {"right": [1, {"b": 2.5}], "left": None}])
 def test_a_result_shows_a_copy_of_what_was_given_in_its_order(given, pg):
     (result,) = tasks.add.enqueue_many([given])
