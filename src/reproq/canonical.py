@@ -28,7 +28,9 @@ _FLAT: Final[dict[type, Callable[[Any], str]]] = {
     type(None): lambda _: "null",
 }
 """How values that hold no others are written. An encoder of json's is built for each call, which takes longer."""
-MAX_FLAT: Final = 100  # members
+MAX_FLAT: Final = 100  # values
+_ARRAYS: Final = frozenset({list, tuple})
+_TEXT: Final = frozenset({str})
 _LONG_INTEGER: Final = re.compile(rf"[\[:,]-?[0-9]{{{MAX_DIGITS + 1}}}")
 
 # Stored raw, not in \u escapes: half the bytes, legible in psql; the first migration checks that the database is UTF-8.
@@ -61,22 +63,34 @@ def admit(document: dict[str, Any], max_payload_bytes: int | None) -> tuple[str,
 
 
 def admit_flat(task_path: Any, args: Any, kwargs: Any) -> tuple[str, str, str] | None:
-    """The canonical form of a call, and the texts of its args and kwargs, by writing each once. None where `admit` must
-    look: other than texts, integers, booleans and None in flat containers, keys out of order, or anything long."""
-    if type(task_path) is not str or type(args) is not list or type(kwargs) is not dict or len(args) > MAX_FLAT:
+    """The canonical form of a call, and the texts of its args (a tuple is written as a list) and kwargs, by writing
+    each once. None where `admit` must look: other than texts, integers, booleans and None in flat containers, or
+    anything long."""
+    if type(task_path) is not str or type(args) not in _ARRAYS or type(kwargs) is not dict:
         return None
-    if kwargs and (len(kwargs) > MAX_FLAT or not {str}.issuperset(map(type, kwargs)) or list(kwargs) != sorted(kwargs)):
+    if len(args) + len(kwargs) > MAX_FLAT:
         return None
     try:
         args_json = f"[{','.join([_FLAT[type(value)](value) for value in args])}]"
-        members = [f"{encode_basestring(key)}:{_FLAT[type(value)](value)}" for key, value in kwargs.items()]
-        kwargs_json = f"{{{','.join(members)}}}"
-        form = f'{{"args":{args_json},"kwargs":{kwargs_json},"task_path":{encode_basestring(task_path)},"v":1}}'
+        kwargs_json, sorted_json = _flat_object(kwargs) if kwargs else ("{}", "{}")
+        form = f'{{"args":{args_json},"kwargs":{sorted_json},"task_path":{encode_basestring(task_path)},"v":1}}'
         if not form.isascii():
             form.encode()  # raises for a lone surrogate
     except (KeyError, ValueError):
         return None
     return None if len(form) > MAX_DIGITS or "\\u0000" in form else (form, args_json, kwargs_json)
+
+
+def _flat_object(members: dict[Any, Any]) -> tuple[str, str]:
+    """An object of plain values with its keys as they come, and with them sorted. Raises KeyError for any other."""
+    if not _TEXT.issuperset(map(type, members)):
+        raise KeyError
+    written = [f"{encode_basestring(key)}:{_FLAT[type(value)](value)}" for key, value in members.items()]
+    as_given = f"{{{','.join(written)}}}"
+    keys = list(members)
+    if keys == sorted(keys):
+        return as_given, as_given
+    return as_given, f"{{{','.join([text for _, text in sorted(zip(keys, written, strict=True))])}}}"
 
 
 def _fast(document: dict[str, Any]) -> str | None:

@@ -7,8 +7,7 @@ databases or time; what the canonical form looks like, and what it refuses, is i
 import hashlib
 import json
 import math
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reproq.canonical import (
     MAX_DEPTH,
@@ -26,14 +25,17 @@ from reproq.errors import BadSpec, InvalidArguments
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What one run computes: the JSON texts exactly as they are stored, and the hash of their canonical form."""
+class Spec(NamedTuple):
+    """What one run computes: the JSON texts exactly as they are stored, and the hash of their canonical form.
+
+    `flat` says that the arguments are texts, integers, booleans and None alone: their texts read as what was given.
+    """
 
     task_path: str
     args_json: str
     kwargs_json: str
     spec_hash: str
+    flat: bool = False
 
 
 def make_spec(
@@ -43,15 +45,26 @@ def make_spec(
 
     Raises InvalidArguments, with the path of the first fault, for what cannot be hashed or stored.
     """
-    if (written := admit_flat(task_path, args, kwargs)) and len(written[0]) <= max_payload_bytes // 4:
-        form, args_json, kwargs_json = written
-        return Spec(task_path, args_json, kwargs_json, _digest(form))
+    if type(args) is list and (spec := flat_spec(task_path, args, kwargs, max_payload_bytes)):
+        return spec
     form, plain = admit(_document(task_path, args, kwargs), max_payload_bytes)
     args_json, kwargs_json = json_text(plain["args"]), json_text(plain["kwargs"])
     size = _byte_length(args_json) + _byte_length(kwargs_json)
     if size > max_payload_bytes:
         raise too_large(f"{size:,} bytes", max_payload_bytes)
     return Spec(plain["task_path"], args_json, kwargs_json, _digest(form))
+
+
+def flat_spec(task_path: Any, args: Any, kwargs: Any, max_payload_bytes: int) -> Spec | None:
+    """The spec of a call with plain values alone, positional ones in a tuple or list; None where `make_spec` must look.
+
+    Most calls are such, and this takes a third of the time.
+    """
+    written = admit_flat(task_path, args, kwargs)
+    if written is None or len(written[0]) > max_payload_bytes // 4:  # a character has at most 4 bytes
+        return None
+    form, args_json, kwargs_json = written
+    return Spec(task_path, args_json, kwargs_json, _digest(form), True)
 
 
 def hash_document(task_path: str, args_json: str, kwargs_json: str) -> str:

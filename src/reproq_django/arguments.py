@@ -8,7 +8,7 @@ from django.utils.json import normalize_json
 
 from reproq.canonical import MAX_DEPTH, MAX_DIGITS
 from reproq.errors import InvalidArguments
-from reproq.spec import MAX_PAYLOAD_BYTES, Spec, make_spec
+from reproq.spec import MAX_PAYLOAD_BYTES, Spec, flat_spec, make_spec
 
 INTEGER_BOUND: Final = 10**MAX_DIGITS
 _SEQUENCES: Final = frozenset({tuple, list})
@@ -21,8 +21,11 @@ class UnsupportedType(InvalidArguments, TypeError):
 
 def spec_of(task_path: str, args: Any, kwargs: Any, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Spec:
     """The Spec of a call. Raises InvalidArguments, which names the path of the first fault."""
-    plain_kwargs = {} if kwargs == {} else normalised(kwargs, "kwargs")
-    return make_spec(task_path, normalised(args, "args"), plain_kwargs, max_payload_bytes=max_payload_bytes)
+    if spec := flat_spec(task_path, args, kwargs, max_payload_bytes):
+        return spec  # Django's normalisation would only make a list of a tuple
+    return make_spec(
+        task_path, normalised(args, "args"), normalised(kwargs, "kwargs"), max_payload_bytes=max_payload_bytes
+    )
 
 
 def normalised(value: Any, name: str) -> Any:

@@ -4,7 +4,7 @@ Built while user modules are being imported, so it imports no model and never ra
 what is wrong, and `enqueue` refuses. It reads and writes the alias of OPTIONS["DATABASE"], never a router's replica.
 """
 
-import secrets
+import os
 from array import array
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -32,7 +32,7 @@ from reproq_django.settled import Settled, settle
 from reproq_django.signals import send_enqueued
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, effective, stated
-from reproq_django.validation import TaskRules
+from reproq_django.validation import TaskRules, check_reachable, surely_taken
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
 BATCH: Final = 500
@@ -70,14 +70,13 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         """
         prepared = self._prepared.of(task)
         run = self._new_run(prepared, args, kwargs, *nonces(1))
-        self.validate_call(task, args, kwargs)
         connection = connections[self.settled.database]
         with Opened(connection) as cursor:
             within = HORIZON_SECONDS if commits_alone(connection) else None
             answer = runs.enqueue(cursor, run, wake_within_seconds=within)
-        if not answer.has_asked and worth_waking_for(answer):
+        if not answer.has_asked and worth_waking_for(answer.enqueued_at, answer.run_after):
             wake_after_commit(self.settled.database, (run.terms.queue_name,))
-        result = results.of_enqueued(prepared, run, answer, args)
+        result = results.of_enqueued(prepared, run, answer, args, kwargs)
         send_enqueued(type(self), (result,))
         return result
 
@@ -104,10 +103,12 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
 
     def _prepare(self, task: Task) -> Prepared:
         self.validate_task(task)
+        check_reachable(task, self.settled.task_aliases)
         applied = effective(task, self.settled.defaults)
         said = stated(applied, task.func, self.settled.defaults)
         stored = altered(task, backend=self.alias, priority=int(task.priority), run_after=None, **said)
-        return Prepared(task, task.module_path, self._terms(stored, task.run_after, applied), stored)
+        terms = self._terms(stored, task.run_after, applied)
+        return Prepared(task, task.module_path, terms, stored, surely_taken(task))
 
     def _terms(self, stored: Task, run_after: Any, applied: TaskOptions) -> Terms:
         delay = run_after if isinstance(run_after, timedelta) else None
@@ -124,18 +125,21 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
             on_lost_contact=applied.on_lost_contact or CONTINUE,
         )
 
-    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> list[Planned]:
-        planned = []
+    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> Planned:
+        prepared = []
+        runs = []
         known: dict[int, Prepared] = {}  # `calls` keep the Tasks, and so their ids, alive
         for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
-            if (prepared := known.get(id(task))) is None:
-                prepared = known[id(task)] = self._prepared.of(task)
-            planned.append(Planned(prepared, self._new_run(prepared, args, kwargs, nonce), args))
-            self.validate_call(task, args, kwargs)
-        return planned
+            if (one := known.get(id(task))) is None:
+                one = known[id(task)] = self._prepared.of(task)
+            prepared.append(one)
+            runs.append(self._new_run(one, args, kwargs, nonce))
+        return Planned(prepared, runs, calls)
 
     def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:
         spec = spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes)
+        if kwargs or len(args) not in prepared.surely_taken:
+            self.validate_call(prepared.task, args, kwargs)
         return NewRun(spec, nonce, prepared.terms)
 
     def get_result(self, result_id: str) -> TaskResult:
@@ -157,4 +161,4 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
 
 def nonces(count: int) -> array[int]:
     """So many numbers that nobody can guess, at once: to ask the system for each would cost more than a hash does."""
-    return array("q", secrets.token_bytes(8 * count))
+    return array("q", os.urandom(8 * count))

@@ -17,12 +17,14 @@ MAX_PREPARED: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A valid Task. `as_stored` is how the results of its runs show it, unless they have a time of their own."""
+    """A valid Task. `as_stored` is how the results of its runs show it, unless they have a time of their own;
+    `surely_taken` are the numbers of positional arguments that its function takes without any by keyword."""
 
     task: Task
     task_path: str
     terms: Terms
     as_stored: Task
+    surely_taken: range
 
 
 class PreparedTasks:

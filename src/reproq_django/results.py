@@ -1,7 +1,7 @@
 """From rows to Django's own TaskResult and TaskError; what `enqueue` and `get_result` return are equal."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,8 +11,7 @@ from django.tasks.base import TaskError
 from reproq.lifecycle import EXCEPTION_CLASSES, Kind, Status
 from reproq.spec import Spec
 from reproq.store.results import StoredRun
-from reproq.store.runs import Enqueued, NewRun, result_id
-from reproq_django.arguments import is_flat
+from reproq.store.runs import Enqueued, EnqueuedMany, NewRun, result_id
 from reproq_django.prepared import Prepared
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, stated
@@ -30,6 +29,25 @@ STATUSES: Final = {
 
 put: Final = object.__setattr__  # Django's classes are frozen
 
+
+class Put:
+    """Sets one slot of a TaskResult: in half the time of `put`, which has to find it, and a result has thirteen."""
+
+    task = TaskResult.task.__set__
+    id = TaskResult.id.__set__
+    status = TaskResult.status.__set__
+    enqueued_at = TaskResult.enqueued_at.__set__
+    started_at = TaskResult.started_at.__set__
+    finished_at = TaskResult.finished_at.__set__
+    last_attempted_at = TaskResult.last_attempted_at.__set__
+    args = TaskResult.args.__set__
+    kwargs = TaskResult.kwargs.__set__
+    backend = TaskResult.backend.__set__
+    errors = TaskResult.errors.__set__
+    worker_ids = TaskResult.worker_ids.__set__
+    return_value = TaskResult._return_value.__set__
+
+
 CANCELLED: Final = {
     "kind": Kind.CANCELLED.value,
     "exception_class": EXCEPTION_CLASSES[Kind.CANCELLED],
@@ -38,52 +56,63 @@ CANCELLED: Final = {
 
 
 class Planned(NamedTuple):
-    """A run that is to be inserted, its Task, and the positional arguments as they were given."""
+    """A batch that is to be inserted, column by column: the Task of each run, the run, and the call as it was given."""
 
-    prepared: Prepared
-    run: NewRun
-    args: Any
+    prepared: Sequence[Prepared]
+    runs: Sequence[NewRun]
+    calls: Sequence[tuple[Task, Any, Any]]
 
 
-def of_enqueued(prepared: Prepared, run: NewRun, answer: Enqueued, args: Any) -> TaskResult:
+def of_enqueued(prepared: Prepared, run: NewRun, answer: Enqueued, args: Any, kwargs: Any) -> TaskResult:
     """The result of a run that was just inserted."""
     stored = prepared.as_stored
     if answer.run_after is not None:
         stored = altered(stored, run_after=answer.run_after)
-    return _fresh(stored, run, answer, args)
+    return _fresh(stored, run, answer.run_id, answer.enqueued_at, args, kwargs)
 
 
-def of_many(planned: Sequence[Planned], answers: Sequence[Enqueued]) -> list[TaskResult]:
+def of_many(planned: Planned, answers: EnqueuedMany) -> list[TaskResult]:
     """The results of runs that were just inserted; those of one Task and moment share their Task."""
+    return [
+        _fresh(stored, run, run_id, answers.enqueued_at, args, kwargs)
+        for stored, run, run_id, (_, args, kwargs) in zip(
+            _as_stored(planned.prepared, answers.run_afters), planned.runs, answers.run_ids, planned.calls, strict=True
+        )
+    ]
+
+
+def _as_stored(prepared: Sequence[Prepared], run_afters: Sequence[datetime | None] | None) -> Iterator[Task]:
+    if run_afters is None:
+        yield from (one.as_stored for one in prepared)
+        return
     known: dict[tuple[int, datetime], Task] = {}
-    made = []
-    for one, answer in zip(planned, answers, strict=True):
-        stored = one.prepared.as_stored
-        if (moment := answer.run_after) is not None:
-            key = id(stored), moment
+    for one, moment in zip(prepared, run_afters, strict=True):
+        if moment is None:
+            yield one.as_stored
+        else:
+            key = id(one), moment
             if key not in known:
-                known[key] = altered(stored, run_after=moment)
-            stored = known[key]
-        made.append(_fresh(stored, one.run, answer, one.args))
-    return made
+                known[key] = altered(one.as_stored, run_after=moment)
+            yield known[key]
 
 
-def _fresh(stored: Task, run: NewRun, answer: Enqueued, args: Any) -> TaskResult:
+def _fresh(stored: Task, run: NewRun, run_id: int, enqueued_at: datetime, args: Any, kwargs: Any) -> TaskResult:
     """A TaskResult without its `__post_init__`, which would normalise what is the reading of a stored text."""
+    spec = run.spec
     result = object.__new__(TaskResult)
-    put(result, "task", stored)
-    put(result, "id", result_id(answer.run_id, run.nonce))
-    put(result, "status", TaskResultStatus.READY)
-    put(result, "enqueued_at", answer.enqueued_at)
-    put(result, "started_at", None)
-    put(result, "finished_at", None)
-    put(result, "last_attempted_at", None)
-    put(result, "args", list(args) if is_flat(args) else json.loads(run.spec.args_json))
-    put(result, "kwargs", {} if run.spec.kwargs_json == "{}" else json.loads(run.spec.kwargs_json))
-    put(result, "backend", run.terms.backend)
-    put(result, "errors", [])
-    put(result, "worker_ids", [])
-    put(result, "_return_value", None)
+    Put.task(result, stored)
+    Put.id(result, result_id(run_id, run.nonce))
+    Put.status(result, TaskResultStatus.READY)
+    Put.enqueued_at(result, enqueued_at)
+    Put.started_at(result, None)
+    Put.finished_at(result, None)
+    Put.last_attempted_at(result, None)
+    Put.args(result, list(args) if spec.flat else json.loads(spec.args_json))
+    Put.kwargs(result, dict(kwargs) if spec.flat else json.loads(spec.kwargs_json))
+    Put.backend(result, run.terms.backend)
+    Put.errors(result, [])
+    Put.worker_ids(result, [])
+    Put.return_value(result, None)
     return result
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Self
 
-from django.tasks import Task, TaskResult
+from django.tasks import Task, TaskResult, task_backends
 from django.utils.module_loading import import_string
 
 from reproq_django.task_options import NAMES, parsed_options
@@ -42,6 +42,10 @@ class ReproqTask(Task):
         kwargs = {field.name: getattr(self, field.name) for field in fields(self)}
         return self.__class__._reconstruct, (kwargs | {"func": self.module_path},)
 
+    def get_backend(self) -> Any:
+        """The backend, as Django finds it; Django imports its own module anew at each call, which takes longer."""
+        return task_backends[self.backend]
+
     def using(
         self,
         *,
@@ -66,8 +70,12 @@ class ReproqTask(Task):
     def enqueue_many(self, calls: Iterable[Any]) -> list[TaskResult]:
         """One run for each item, all of them or none, in the caller's transaction; the results are in its order.
 
-        An item is a tuple or list of positional arguments, or a dict of keyword arguments. Raises TypeError for another
-        one, and what `enqueue` raises, before anything is sent to the database.
+        An item is a tuple or list of positional arguments, or a dict of keyword arguments, as in
+        `resize.enqueue_many([("a.png", 200), {"name": "b.png", "width": 300}])`. So `(("a.png",), {"width": 200})` is
+        no pair of both kinds, but two positional arguments, a list and a dict. Both kinds at once are for the backend:
+        `resize.get_backend().enqueue_many([(resize, ("a.png",), {"width": 200})])`.
+
+        Raises TypeError for another item, and what `enqueue` raises, before anything is sent to the database.
         """
         many: list[TaskResult] = self.get_backend().enqueue_many(self._calls(calls))
         return many

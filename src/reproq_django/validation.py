@@ -1,7 +1,7 @@
 """What a Task must be, beyond Django's own rules: shared by our backend and the ones for tests."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -44,8 +44,7 @@ class TaskRules:
 
     def validate_call(self, task: Task, args: Any, kwargs: Any) -> None:
         """Raise WrongArguments, naming task and signature, for a call that could only fail, attempt for attempt."""
-        fewest, most = _positional(task.func)
-        if not kwargs and fewest <= task.takes_context + len(args) <= most:
+        if not kwargs and len(args) in surely_taken(task):
             return
         if (signature := _signature(task.func)) is None:
             return
@@ -64,6 +63,15 @@ class TaskRules:
         return await sync_to_async(self.enqueue_many, thread_sensitive=True)(calls)
 
 
+def check_reachable(task: Task, task_aliases: Mapping[str, str]) -> None:
+    """Raise InvalidTask for a task of a shell or script itself: to a worker, `__main__` is another program."""
+    if task.func.__module__ == "__main__" and task.module_path not in task_aliases:
+        raise InvalidTask(
+            f"Task {task.module_path} is defined in the program that was started (a shell, a script, python -m), where "
+            "no worker can find it; define it in a module, such as tasks.py of an app, and import it from there."
+        )
+
+
 @lru_cache(maxsize=1024)
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     """What a call of the function itself must bind to: of a decorated one, what the wrapper takes, which may be less or
@@ -74,14 +82,19 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
+def surely_taken(task: Task) -> range:
+    """How many positional arguments a call that has no others may surely have; empty where only a binding tells."""
+    taken = _positional(task.func)
+    return range(taken.start - 1, taken.stop - 1) if task.takes_context else taken
+
+
 @lru_cache(maxsize=1024)
-def _positional(function: Callable[..., Any]) -> tuple[int, int]:
-    """The least and the greatest number of positional arguments that are surely taken, without any by keyword; where
-    only a binding can tell, no number is."""
+def _positional(function: Callable[..., Any]) -> range:
+    """The same of a function, with the context that some take first."""
     parameters = list((_signature(function) or inspect.Signature()).parameters.values())
     if not all(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters):
-        return 1, 0
-    return sum(one.default is one.empty for one in parameters), len(parameters)
+        return range(0)
+    return range(sum(one.default is one.empty for one in parameters), len(parameters) + 1)
 
 
 def moment_of(run_after: Any) -> datetime | None:

@@ -5,12 +5,12 @@ the producer has seen it busy.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from django.db import connections, transaction
 
 from reproq.store import runs
-from reproq.store.runs import Enqueued
 
 HORIZON_SECONDS: Final = 3600.0
 """Runs that fall due later than this wake nobody: no worker goes without a look for longer."""
@@ -52,8 +52,6 @@ def _last_of(registered: Sequence[tuple[set[str], object, bool]]) -> tuple[set[s
     return next(found, None)
 
 
-def worth_waking_for(answer: Enqueued) -> bool:
-    """Whether a worker has something to do about this run within `HORIZON_SECONDS`."""
-    if answer.run_after is None:
-        return True
-    return (answer.run_after - answer.enqueued_at).total_seconds() <= HORIZON_SECONDS
+def worth_waking_for(enqueued_at: datetime, run_after: datetime | None) -> bool:
+    """Whether a worker has something to do about a run within `HORIZON_SECONDS`."""
+    return run_after is None or (run_after - enqueued_at).total_seconds() <= HORIZON_SECONDS

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings as project
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InternalError, OperationalError, connection, connections, transaction
-from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task_backends
+from django.tasks import TaskResult, TaskResultStatus, default_task_backend, task, task_backends
 from django.tasks.exceptions import InvalidTask
 from django.tasks.signals import task_enqueued
 from django.test import override_settings
@@ -241,6 +241,27 @@ def test_queues_are_validated_by_django_at_enqueue():
             mail.enqueue(1)
         with pytest.raises(InvalidTask, match="for the queue 'mail'"):
             async_to_sync(mail.aenqueue)(1)
+
+
+@pytest.fixture
+def task_of_a_shell():
+    shell = {"__name__": "__main__", "task": task}
+    exec("@task\ndef add(left, right=0): return left + right", shell)
+    return shell["add"]
+
+
+def test_a_task_of_a_shell_is_refused_since_no_worker_finds_it(task_of_a_shell, count_runs):
+    for enqueue in (lambda: task_of_a_shell.enqueue(1), lambda: task_of_a_shell.enqueue_many([(1,)])):
+        with pytest.raises(InvalidTask, match=r"__main__\.add is defined in .*a shell.* such as tasks\.py of an app"):
+            enqueue()
+    assert count_runs() == 0
+
+
+def test_a_task_of_a_shell_may_be_an_old_name_of_one_that_workers_have(task_of_a_shell):
+    options = {"TASK_ALIASES": {"__main__.add": "tests.django.tasks.add"}}
+    with override_settings(TASKS={"default": {"BACKEND": OURS, "OPTIONS": options}}):
+        result = task_of_a_shell.enqueue(1)
+        assert task_backends["default"].get_result(result.id).task.module_path == "tests.django.tasks.add"
 
 
 def test_the_four_capabilities_are_true():

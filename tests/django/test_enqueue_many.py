@@ -12,6 +12,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from reproq.errors import InvalidArguments, NotMigrated
+from reproq.store.runs import answers_to_many
 from reproq_django import backend as backend_module
 from reproq_django import bulk as bulk_module
 from reproq_django.backend import ReproqBackend
@@ -37,6 +38,24 @@ def test_an_item_may_hold_keyword_arguments():
     first, second = tasks.add.enqueue_many([{"left": 1, "right": 2}, [3]])
     assert (first.args, first.kwargs) == ([], {"left": 1, "right": 2})
     assert (second.args, second.kwargs) == ([3], {})
+
+
+def test_an_item_that_looks_like_a_pair_of_both_kinds_is_two_positional_arguments():
+    (result,) = tasks.add.enqueue_many([((1, 2), {})])
+    assert (result.args, result.kwargs) == ([[1, 2], {}], {})
+    (result,) = tasks.add.get_backend().enqueue_many([(tasks.add, (1,), {"right": 2})])
+    assert (result.args, result.kwargs) == ([1], {"right": 2})
+
+
+@pytest.mark.parametrize("given", [{"right": 2, "left": "é"}, {"right": [1, {"b": 2.5}], "left": None}])
+def test_a_result_shows_a_copy_of_what_was_given_in_its_order(given, pg):
+    (result,) = tasks.add.enqueue_many([given])
+    assert result.kwargs == given
+    assert result.kwargs is not given
+    assert list(result.kwargs) == list(tasks.add.get_result(result.id).kwargs) == ["right", "left"]
+    assert pg.execute("SELECT spec_hash = reproq_spec_hash(task_path, args, kwargs) FROM task_runs").fetchone() == (
+        True,
+    )
 
 
 def test_one_call_may_enqueue_runs_of_several_tasks_and_times():
@@ -122,11 +141,12 @@ def test_a_connection_that_breaks_after_the_last_answer_raises_djangos_error(pg,
         cursor.execute("SELECT pg_backend_pid()")
         pid = cursor.fetchone()
 
-    def end_the_session(answer):
+    def end_the_session(cursor):
+        answers = answers_to_many(cursor)
         pg.execute("SELECT pg_terminate_backend(%s, 5000)", pid)
-        return False
+        return answers
 
-    monkeypatch.setattr(bulk_module, "worth_waking_for", end_the_session)
+    monkeypatch.setattr(bulk_module.runs, "answers_to_many", end_the_session)
     with pytest.raises(OperationalError):  # not psycopg's, which a project's `except` clauses do not know
         tasks.add.enqueue_many([(1, 2)])
     connection.close()

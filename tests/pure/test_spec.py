@@ -2,6 +2,7 @@
 
 import enum
 import hashlib
+import http
 import json
 import random
 import struct
@@ -14,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproq.canonical import canonical
+from reproq.canonical import canonical, json_text
 from reproq.errors import BadSpec, InvalidArguments
-from reproq.spec import hash_document, make_spec, parse_and_hash, seed
+from reproq.spec import flat_spec, hash_document, make_spec, parse_and_hash, seed
 
 PUBLISHED = json.loads((Path(__file__).parent.parent / "vectors" / "spec_hash.json").read_text())
 VECTORS = PUBLISHED["vectors"]
@@ -27,6 +28,7 @@ documents = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
     max_leaves=20,
 )
+flat = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
 
 
 def sha256(text: str) -> str:
@@ -340,6 +342,23 @@ def test_the_short_way_of_a_flat_call_gives_the_same_hash_as_the_stored_texts(ta
     spec = make_spec(task_path, args, kwargs)
     assert spec.spec_hash == hash_document(task_path, spec.args_json, spec.kwargs_json)
     assert (json.loads(spec.args_json), json.loads(spec.kwargs_json)) == (args, kwargs)
+
+
+@given(st.lists(flat, max_size=4), st.dictionaries(st.text(max_size=5), flat, max_size=4))
+def test_the_short_way_writes_what_the_long_one_writes(args: list[Any], kwargs: dict[str, Any]) -> None:
+    spec = flat_spec("a.b", tuple(args), kwargs, 1 << 20)
+    if spec is None:
+        assert "\0" in "".join([*kwargs, *(text for text in (*args, *kwargs.values()) if isinstance(text, str))])
+    else:
+        document = {"args": args, "kwargs": kwargs, "task_path": "a.b", "v": 1}
+        assert spec == ("a.b", json_text(args), json_text(kwargs), sha256(canonical(document)), True)
+
+
+def test_the_short_way_knows_its_bounds_and_leaves_them_to_the_long_one() -> None:
+    assert flat_spec("a.b", ["x" * 100], {}, 1 << 20)
+    for args in (["x" * 5000], [0] * 101, [1.0], [[]], [10**4300], [http.HTTPStatus.OK], {"a": 1}.keys()):
+        assert flat_spec("a.b", args, {}, 1 << 20) is None
+    assert flat_spec("a.b", ["x" * 100], {}, 400) is None
 
 
 @pytest.mark.parametrize("text", ["\0", "\ud800"])

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg import Cursor
+from psycopg import Cursor, DataError
 
 from reproq.store import arrays
 
@@ -17,6 +17,13 @@ storable = st.text(st.characters(exclude_characters="\0", exclude_categories=["C
 @given(values=st.lists(st.none() | storable | st.sampled_from(["NULL", "", " ", '"', "\\", "{}", ",", "{"])))
 def test_any_texts_come_through(cursor: Cursor, values: list[str | None]) -> None:
     assert cursor.execute("SELECT %s::text[]", [arrays.texts(values)]).fetchone() == (values,)
+
+
+@pytest.mark.parametrize("values", [["a\0b"], ["\0", ""], ["a", '\0","', None]])
+def test_a_text_that_cannot_be_stored_stays_one_text_and_is_refused(cursor: Cursor, values: list[str | None]) -> None:
+    assert arrays.texts(values).count("\0") == 1
+    with pytest.raises(DataError):
+        cursor.execute("SELECT %s::text[]", [arrays.texts(values)])
 
 
 @per_example_transaction_is_not_needed

@@ -6,24 +6,29 @@ converts the whole array again for every row. It also takes five times as long.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Final
+
+_MARK: Final = "\0"
+"""Between texts that are escaped together, in a third of the time: no text that PostgreSQL can store holds it."""
 
 
 def numbers(values: Iterable[float | None]) -> str:
-    """`{1,2.5,NULL,True}`: integers, floats, booleans and None."""
-    return "{" + ",".join(["NULL" if value is None else repr(value) for value in values]) + "}"
+    """`{1, 2.5, NULL, True}`: integers, floats, booleans and None."""
+    return "{" + repr(list(values))[1:-1].replace("None", "NULL") + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:
     r"""`{"a",NULL,"with \" and \\"}`: any text and None."""
-    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+    given = list(values)
+    if given and None not in given:
+        together = _MARK.join(given)  # type: ignore[arg-type]
+        if together.count(_MARK) == len(given) - 1:  # no text holds the mark itself
+            return '{"' + _escaped(together).replace(_MARK, '","') + '"}'
+    return "{" + ",".join(["NULL" if text is None else f'"{_escaped(text)}"' for text in given]) + "}"
 
 
-def _quoted(text: str) -> str:
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    if '"' in text:
-        text = text.replace('"', '\\"')
-    return f'"{text}"'
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def storable(text: str) -> str:

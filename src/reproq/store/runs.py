@@ -54,6 +54,14 @@ class Enqueued(NamedTuple):
     has_asked: bool = False
 
 
+class EnqueuedMany(NamedTuple):
+    """What the database answered for a batch, in the order of its runs. `run_afters` is None where no run has one."""
+
+    run_ids: Sequence[int]
+    enqueued_at: datetime
+    run_afters: Sequence[datetime | None] | None
+
+
 def result_id(run_id: int, nonce: int) -> str:
     """The id that Django knows a run by: it cannot be guessed, and names no other run after a fail-over."""
     return f"{run_id}-{nonce & 0xFFFF_FFFF_FFFF_FFFF:016x}"
@@ -100,22 +108,28 @@ def enqueue_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None =
 
     All texts travel in one message of at most 1 GB: give some thousands at a time.
     """
+    if not batch:
+        return []
     send_many(cursor, batch, now)
-    return answers_to_many(cursor)
+    run_ids, enqueued_at, run_afters = answers_to_many(cursor)
+    pairs = zip(run_ids, run_afters or [None] * len(run_ids), strict=True)
+    return [Enqueued(run_id, enqueued_at, run_after) for run_id, run_after in pairs]
 
 
 def send_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None = None) -> None:
-    """The first half of `enqueue_many`. In a pipeline it does not wait for the database."""
-    terms = list({id(run.terms): run.terms for run in batch}.values())  # by identity: to compare them costs more
+    """The first half of `enqueue_many`, for one run at least. In a pipeline it does not wait for the database."""
+    specs, nonces, terms_of_runs = zip(*batch, strict=True)
+    task_paths, args, kwargs, spec_hashes, _ = zip(*specs, strict=True)
+    terms = list({id(one): one for one in terms_of_runs}.values())  # by identity: to compare them costs more
     places = {id(one): place for place, one in enumerate(terms, start=1)}
     backoffs = (None if one.backoff_seconds is None else numbers(one.backoff_seconds) for one in terms)
     params = {
-        "nonces": numbers(run.nonce for run in batch),
-        "task_paths": texts(run.spec.task_path for run in batch),
-        "args": texts(run.spec.args_json for run in batch),
-        "kwargs": texts(run.spec.kwargs_json for run in batch),
-        "spec_hashes": texts(run.spec.spec_hash for run in batch),
-        "terms": numbers(places[id(run.terms)] for run in batch),
+        "nonces": numbers(nonces),
+        "task_paths": texts(task_paths),
+        "args": texts(args),
+        "kwargs": texts(kwargs),
+        "spec_hashes": texts(spec_hashes),
+        "terms": numbers(places[id(one)] for one in terms_of_runs),
         "backends": texts(one.backend for one in terms),
         "queue_names": texts(one.queue_name for one in terms),
         "priorities": numbers(one.priority for one in terms),
@@ -131,12 +145,10 @@ def send_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None = No
     execute(cursor, "enqueue_many", params)
 
 
-def answers_to_many(cursor: Cursor) -> list[Enqueued]:
-    """The second half: the answers to what this cursor sent, in the order of the runs."""
-    ids, enqueued_at, run_afters = cursor.fetchone()
-    if run_afters is None:
-        return [Enqueued(run_id, enqueued_at, None) for run_id in ids or ()]
-    return [Enqueued(run_id, enqueued_at, run_after) for run_id, run_after in zip(ids, run_afters, strict=True)]
+def answers_to_many(cursor: Cursor) -> EnqueuedMany:
+    """The second half: the answers to what this cursor sent."""
+    run_ids, enqueued_at, run_afters = cursor.fetchone()
+    return EnqueuedMany(run_ids, enqueued_at, run_afters)
 
 
 def wake(cursor: Cursor, queue_names: Iterable[str], now: datetime | None = None) -> None:
