@@ -41,16 +41,25 @@ class Owner(Protocol):
 
 
 class Brood:
-    """`forks_ahead` children are kept waiting. Its methods return at once, but for `close`."""
+    """`forks_ahead` children are kept waiting, and warm themselves when they have waited for `idle_seconds` (0: never).
+    Its methods return at once, but for `close`."""
 
     def __init__(
-        self, launch: Launch, owner: Owner, *, forks_ahead: int, grace_seconds: float, output_bytes: int
+        self,
+        launch: Launch,
+        owner: Owner,
+        *,
+        forks_ahead: int,
+        grace_seconds: float,
+        output_bytes: int,
+        idle_seconds: float,
     ) -> None:
         self.attempts: dict[Key, Attempt] = {}
         self._launch = launch
         self._owner = owner
         self._grace_seconds = grace_seconds
         self._output_bytes = output_bytes
+        self._idle_seconds = idle_seconds
         self._selector: BaseSelector
         self._adopted: Adopted
         self.supervisor: Supervisor | None = None
@@ -125,7 +134,7 @@ class Brood:
         """Have as many wait as shall. To be called once a run: a system without room is not asked all the time."""
         if self.can_fork:
             order = Order(NO_RUN, b"", 0.0)
-            self.spares.fill(lambda: self._new_attempt(order), self._fork)
+            self.spares.fill(lambda: self._new_attempt(order), lambda spare: self._fork(spare, self._idle_seconds))
 
     def _new_attempt(self, order: Order) -> Attempt:
         self._last_number = (self._last_number + 1) & 0xFFFFFFFF
@@ -133,9 +142,9 @@ class Brood:
         self._by_number[attempt.number] = attempt
         return attempt
 
-    def _fork(self, attempt: Attempt) -> None:
+    def _fork(self, attempt: Attempt, idle_seconds: float = 0.0) -> None:
         """Have its process forked. Raises OSError."""
-        ends = attempt.open(self._selector, self._output_bytes, self._launch.max_return_bytes)
+        ends = attempt.open(self._selector, self._output_bytes, self._launch.max_return_bytes, idle_seconds)
         self._say(Packet(Verb.FORK, attempt.number, descriptors=ends))
 
     def _say(self, packet: Packet) -> None:

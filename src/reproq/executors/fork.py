@@ -49,6 +49,7 @@ class ForkExecutor:
         import_timeout_seconds: float = defaults.IMPORT_TIMEOUT_SECONDS,
         concurrency: int = 0,
         forks_ahead: int = 0,
+        idle_seconds: float = defaults.IDLE_SECONDS,
         max_memory_bytes: int = 0,
     ) -> None:
         launch = Launch(
@@ -57,7 +58,12 @@ class ForkExecutor:
         self._timeout_seconds = timeout_seconds
         self._concurrency = concurrency or math.inf  # so many run at once, what else was submitted waits
         self._brood = Brood(
-            launch, self, forks_ahead=forks_ahead, grace_seconds=kill_grace_seconds, output_bytes=output_bytes
+            launch,
+            self,
+            forks_ahead=forks_ahead,
+            grace_seconds=kill_grace_seconds,
+            output_bytes=output_bytes,
+            idle_seconds=idle_seconds,
         )
         self._pace = Pace()
         self._suspects = Suspects()
