@@ -66,6 +66,7 @@ class Brood:
         self._by_number: dict[int, Attempt] = {}
         self.spares = Spares(forks_ahead, self._by_number.__delitem__)
         self._last_number = 0
+        self._owes_spares = False
 
     @property
     def template(self) -> TemplateProcess | None:
@@ -120,6 +121,7 @@ class Brood:
 
     def give(self, order: Order) -> None:
         """Give a run to a child that waits, or have one forked for it. Only while `can_fork`."""
+        self._owes_spares = True
         if (spare := self.spares.take()) is not None:
             self.attempts[order.key] = spare
             spare.assign(order.key, order.framed, order.timeout_seconds)
@@ -131,8 +133,9 @@ class Brood:
             self._refuse(attempt, f"the worker could not prepare a child: {error}")
 
     def fork_ahead(self) -> None:
-        """Have as many wait as shall. To be called once a run: a system without room is not asked all the time."""
-        if self.can_fork:
+        """Have as many wait as shall, once after each run: a system without room is not asked all the time."""
+        if self.can_fork and self._owes_spares:
+            self._owes_spares = False
             order = Order(NO_RUN, b"", 0.0)
             self.spares.fill(lambda: self._new_attempt(order), lambda spare: self._fork(spare, self._idle_seconds))
 
@@ -154,6 +157,7 @@ class Brood:
     # -- what the template says ---------------------------------------------------------------------------------------
 
     def _on_ready(self) -> None:
+        self._owes_spares = True
         self._owner.on_ready()
         self.fork_ahead()
 

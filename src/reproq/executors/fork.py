@@ -157,14 +157,21 @@ class ForkExecutor:
     # -- giving out ---------------------------------------------------------------------------------------------------
 
     def _give_out(self) -> None:
-        """Give what waits to children that wait, or have more of them forked; nothing while no process can be had."""
+        """Give what waits to children that wait, or have more of them forked; nothing while no process can be had.
+
+        A template that forks takes a processor from the run that has just begun. So the next child is forked when the
+        run has ended, unless one may be needed before.
+        """
         while (
             self._brood.can_fork
             and self._paused_until is None
-            and len(self._brood.busy) < self._concurrency
+            and (free := self._concurrency - len(self._brood.busy)) > 0
             and (order := self._waiting.take(time.monotonic()))
         ):
             self._brood.give(order)
+            if len(self._brood.spares) < free - 1:
+                self._brood.fork_ahead()
+        if self._waiting:
             self._brood.fork_ahead()
 
     def _patience_ends_at(self) -> float:
@@ -191,6 +198,7 @@ class ForkExecutor:
             self._pace.add(ended.ended_s - sent_s)
         self._ended.append(ended)
         self._suspects.ended(ended)
+        self._brood.fork_ahead()
 
     def blamed(self, under_way: list[Key]) -> Key | None:
         return self._suspects.blamed(under_way, time.monotonic())

@@ -1,4 +1,4 @@
-"""A child that was forked ahead and waits copies its pages meanwhile, by a made-up run that nobody notices."""
+"""Children that are forked ahead: when, and what they do while they wait: a made-up run that nobody notices."""
 
 import socket
 import threading
@@ -9,8 +9,9 @@ import pytest
 
 from reproq.child import kernel
 from reproq.child.run import read_frame
+from reproq.executors.fork import ForkExecutor
 from reproq.frames import frame
-from reproq.lifecycle import Success
+from reproq.lifecycle import Release, Success
 from tests.executors.driver import Driver, payload, waiting
 
 Make = Callable[..., Driver]
@@ -21,6 +22,12 @@ NEVER = 0.0
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
     return tmp_path / "rehearsed"
+
+
+def spares(driver: Driver) -> int:
+    """How many children wait, or have been asked for to wait."""
+    assert isinstance(driver.executor, ForkExecutor)
+    return len(driver.executor._brood.spares)
 
 
 def warm(driver: Driver, marker: Path) -> int:
@@ -68,6 +75,34 @@ def test_a_payload_that_comes_during_the_rehearsal_is_run(fork: Make, marker: Pa
     key = driver.submit(payload("tasks.own_pid"))
     Path(f"{marker}.end").read_text()
     assert driver.wait(key)[0].outcome == Success(str(pid))
+
+
+def test_the_next_child_is_forked_when_a_run_has_ended_and_not_while_it_begins(fork: Make) -> None:
+    driver = fork(concurrency=2, forks_ahead=2)
+    driver.until(lambda: len(waiting(driver)) == 2)
+    key = driver.submit(payload("tasks.echo", "[1]"))
+    assert spares(driver) == 1, "the one that is left is enough for the one run that could begin beside this"
+    driver.wait(key)
+    assert spares(driver) == 2
+
+
+def test_the_next_child_is_forked_at_once_where_a_run_waits_for_it(fork: Make) -> None:
+    driver = fork(concurrency=1, forks_ahead=1)
+    driver.until(lambda: len(waiting(driver)) == 1)
+    first = driver.submit(payload("tasks.sleeps", "[600]"))
+    assert spares(driver) == 0
+    second = driver.submit(payload("tasks.echo", "[1]"))
+    assert spares(driver) == 1
+    driver.executor.stop(first, Release("drain", started=True))
+    driver.wait(first, second)
+
+
+def test_the_next_child_is_forked_at_once_where_more_runs_could_begin_than_children_wait(fork: Make) -> None:
+    driver = fork(concurrency=3, forks_ahead=1)
+    driver.until(lambda: len(waiting(driver)) == 1)
+    key = driver.submit(payload("tasks.echo", "[1]"))
+    assert spares(driver) == 1
+    driver.wait(key)
 
 
 def test_a_payload_in_pieces_is_waited_for_and_what_is_done_meanwhile_is_done_once() -> None:
