@@ -21,7 +21,7 @@ from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import Reply
 
 Runner = Callable[[dict[str, Any]], Success | Failure]
-"""What a setup function returns: it runs the task that the message names and says how that ended."""
+"""Runs the task that the message names and says how that ended. A setup function returns one (see `warming`, too)."""
 
 EXIT_CANNOT_REPLY: Final = 70
 READ_BYTES: Final = 65536
