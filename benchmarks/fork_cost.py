@@ -69,10 +69,13 @@ def imports_of(weight: str) -> str:
 def template_image(weight: str) -> str:
     """A program that becomes what a template is when it begins to fork."""
     module, _, function = imports_of(weight).partition(":")
-    imports = (
-        f"import reproq.child.template\nfrom reproq.child import rehearsal\nfrom {module} import {function} as setup"
-    )
-    return f"{imports}\nsetup()\nrehearsal.rehearse(1 << 20)\nrehearsal.freeze()\n"
+    return f"""
+import reproq.child.template
+from reproq.child import rehearsal, warming
+from {module} import {function} as setup
+rehearsal.rehearse(1 << 20, warming.warm_up_of(setup(), 1 << 20))
+rehearsal.freeze()
+"""
 
 
 def fork_and_wait() -> None:

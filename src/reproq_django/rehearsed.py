@@ -6,8 +6,9 @@ for a run is done before, for a task that does nothing. No receiver of the proje
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
+from functools import partial
 from typing import Any, Final
 
 from django.dispatch import Signal
@@ -15,9 +16,11 @@ from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, Ta
 from django.tasks.signals import task_finished, task_started
 
 from reproq.child.run import Runner
+from reproq.child.warming import Rehearsed
 from reproq_django import executor, single_run
 
 ROUNDS: Final = 64
+_log: Final = logging.getLogger("django.tasks")
 
 
 def _not_validated(function: Callable[..., Any]) -> Task:
@@ -34,21 +37,24 @@ def nothing(*args: Any) -> list[Any]:
     return list(args)
 
 
-def setup() -> Runner:
+def setup() -> Rehearsed:
     """Import the project and return what runs one payload, with that rehearsed."""
-    signals = (task_started, task_finished)
-    djangos = [list(signal.receivers) for signal in signals]  # its log; the project's receivers are not there yet
-    runner = single_run.setup()
+    started, finished = list(task_started.receivers), list(task_finished.receivers)  # none of the project's yet
+    run = single_run.setup()
     executor.tell_wrong_schedules()
-    with suppress(Exception), ExitStack() as after:  # what fails here fails in the first run, which tells it better
-        for signal, receivers in zip(signals, djangos, strict=True):
-            after.enter_context(_heard_by(signal, receivers))
-        after.enter_context(_silent(logging.getLogger("django.tasks")))
+    rehearse = partial(_rehearse, run, started, finished)
+    with suppress(Exception):  # what fails here fails in the first run, which tells it better
         for _ in range(ROUNDS):
-            runner(_message())
+            rehearse()
     # A logger remembers which levels it shows; what has not been asked is asked, and written, in each child.
-    logging.getLogger("django.tasks").isEnabledFor(logging.INFO)
-    return runner
+    _log.isEnabledFor(logging.INFO)
+    return Rehearsed(run, rehearse)
+
+
+def _rehearse(run: Runner, started: list[Any], finished: list[Any]) -> None:
+    """Run the task that does nothing, heard by these receivers alone: Django's log, which shows nothing."""
+    with _heard_by(task_started, started), _heard_by(task_finished, finished), _silent(_log):
+        run(_message())
 
 
 @contextmanager

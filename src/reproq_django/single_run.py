@@ -26,9 +26,10 @@ from reproq_django.task_options import effective
 def setup() -> Runner:
     """Import the project as every template does, and return what runs one payload."""
     executor.setup()
-    with suppress(Exception):
-        # What load tools enqueue: as much at hand as a task of the project, or they would measure how it is imported.
-        import_module("reproq_django.noop")
+    for module in ("noop", "first_line"):
+        with suppress(Exception):
+            # What load tools enqueue: as much at hand as a task of the project, or they would measure its import.
+            import_module(f"reproq_django.{module}")
     reset_queries()  # of what the import has asked a database
     runs = SingleRun()
     for task in list(imported_tasks())[:MAX_KNOWN]:

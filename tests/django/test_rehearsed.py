@@ -31,11 +31,18 @@ def greet(name):
 """
 PROGRAM = """
 import json, sys
+from django.db import connections
 from reproq_django import rehearsed
-run = rehearsed.setup()
+found = rehearsed.setup()
+run = found.run
 print("rehearsed")
-print(run(json.loads(sys.stdin.read())).return_json)
+message = sys.stdin.read()
+print(run(json.loads(message)).return_json)
 print(run(rehearsed._message()).return_json)
+found.rehearse()
+print("rehearsed in a child")
+print(run(json.loads(message)).return_json)
+print([one.connection for one in connections.all(initialized_only=True)])
 """
 
 
@@ -61,7 +68,10 @@ def test_no_receiver_and_no_log_of_the_project_hears_of_a_rehearsal(dsn: str, tm
     assert not [line for line in said[:first] if "django.tasks" in line or " is " in line]
     heard = ["django.tasks", "greet is RUNNING", "django.tasks", "greet is SUCCESSFUL", '"hello Ada"']
     assert said[first + 1 : first + 6] == heard
-    assert said[-1] == '[1,"text"]', "the task that is rehearsed is one that the runner finds and runs"
+    again = said.index("rehearsed in a child")
+    assert said[again - 1] == '[1,"text"]', "the task that is rehearsed is one that the runner finds and runs"
+    assert said[again + 1 : -1] == heard, "the receivers and the log are as they were"
+    assert set(json.loads(said[-1].replace("None", "null"))) <= {None}
 
 
 def test_a_receiver_that_is_connected_during_a_rehearsal_stays_connected() -> None:

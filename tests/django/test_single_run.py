@@ -1,5 +1,7 @@
 """One run in a fork of a template: what the template has found out beforehand, and what a child leaves behind."""
 
+import sys
+
 import pytest
 from django.db import connection, connections
 from django.utils.functional import SimpleLazyObject
@@ -21,6 +23,13 @@ def test_a_task_that_the_template_has_imported_is_not_looked_for_in_a_child(run,
     said = {"backend": "default", "priority": 0, "queue_name": "default", "run_after": None}
     said |= {"max_attempts": applied.max_attempts, "timeout_seconds": applied.timeout}
     assert run(payload("add", 1, 2) | said) == Success("3")
+
+
+@pytest.mark.parametrize("module", ["reproq_django.noop", "reproq_django.first_line"])
+def test_what_load_tools_enqueue_is_imported_before_any_child_is_forked(module, django_project, monkeypatch):
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    single_run.setup()
+    assert module in sys.modules
 
 
 def test_a_task_that_nobody_has_imported_is_told_by_its_run_alone(run):

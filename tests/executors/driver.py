@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from reproq.executors import Ended, Executor
+from reproq.executors.attempt import Phase
+from reproq.executors.fork import ForkExecutor
 from reproq.lifecycle import Key
 from reproq.spec import hash_document
 from reproq.wire import Payload
@@ -112,3 +114,10 @@ class Driver:
         self.executor.close()
         assert not self.selector.get_map(), f"left registered: {list(self.selector.get_map().values())}"
         self.selector.close()
+
+
+def waiting(driver: Driver) -> list[int]:
+    """The children that were forked ahead, and are there."""
+    assert isinstance(driver.executor, ForkExecutor)
+    spares = driver.executor._brood.spares
+    return [one.process.pid for one in spares if one.process is not None and one.phase is Phase.SPARE]

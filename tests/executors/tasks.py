@@ -22,6 +22,7 @@ from typing import Any
 
 from reproq.child.reply import encode_return
 from reproq.child.run import Runner
+from reproq.child.warming import Rehearsed
 from reproq.lifecycle import Failure, Success
 
 state: list[str] = []
@@ -96,8 +97,37 @@ def setup_with_a_server() -> Runner:
 
 
 def lets_the_launcher_end(marker: str) -> None:
+    """Also: waits until somebody reads it."""
     with open(f"{marker}.end", "w"):
         return
+
+
+def rehearsed(then: Callable[[], object]) -> Rehearsed:
+    """Children note their pid in the marker when they rehearse, and then do that."""
+    template = os.getpid()
+
+    def rehearse() -> None:
+        if os.getpid() != template:
+            marker = os.open(os.environ["REPROQ_TEST_MARKER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            os.write(marker, b"%d\n" % os.getpid())
+            os.close(marker)
+            then()
+
+    return Rehearsed(run, rehearse)
+
+
+def setup_with_a_rehearsal() -> Rehearsed:
+    return rehearsed(random.random)
+
+
+def setup_with_a_rehearsal_that_fails() -> Rehearsed:
+    return rehearsed(sys.exit)
+
+
+def setup_with_a_rehearsal_that_takes_a_while() -> Rehearsed:
+    marker = os.environ["REPROQ_TEST_MARKER"]
+    os.mkfifo(f"{marker}.end")
+    return rehearsed(lambda: lets_the_launcher_end(marker))
 
 
 def setup_that_hangs() -> Runner:

@@ -15,12 +15,11 @@ import pytest
 
 from reproq.child import kernel
 from reproq.errors import ConfigurationError
-from reproq.executors.attempt import Phase
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.pace import Pace
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES
-from tests.executors.driver import Driver, alive, is_gone, payload
+from tests.executors.driver import Driver, alive, is_gone, payload, waiting
 from tests.plugins.bare import BARE_ENVIRONMENT
 
 Make = Callable[..., Driver]
@@ -30,13 +29,6 @@ def template_of(driver: Driver) -> int:
     assert isinstance(driver.executor, ForkExecutor)
     assert driver.executor.template_pid is not None
     return driver.executor.template_pid
-
-
-def waiting(driver: Driver) -> list[int]:
-    """The children that were forked ahead, and are there."""
-    assert isinstance(driver.executor, ForkExecutor)
-    spares = driver.executor._brood.spares
-    return [one.process.pid for one in spares if one.process is not None and one.phase is Phase.SPARE]
 
 
 def test_a_run_gets_a_child_that_was_forked_before_it_came_and_no_other_run_does(fork: Make) -> None:

@@ -12,28 +12,25 @@ import socket
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any, Final
 
 from reproq.child import heap, kernel
-from reproq.child.reply import encode_return
 from reproq.child.run import answer_with, read_frame, run_one, write_all
-from reproq.lifecycle import Failure, Success
-from reproq.spec import hash_document
-from reproq.wire import Payload
+from reproq.child.warming import made_up_payload, made_up_run
 
 WARM_ROUNDS: Final = 64
-_TASK: Final = "reproq.rehearsal"
-_ARGS: Final = '[1,2.5,"text",null,true,{"nested":[]}]'
 _PYTHON_IGNORES: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
-def rehearse(max_return_bytes: int) -> None:
+def rehearse(max_return_bytes: int, warm_up: Callable[[], None]) -> None:
     """Run a made-up payload, without any user code: often in this process, then once in a fork of it."""
-    body = _payload().encode()
+    body = made_up_payload()
     ours, theirs = socket.socketpair()
     with ours, theirs:
+        theirs.setblocking(False)  # so that it finds nothing at first, as a child that waits
         for _ in range(WARM_ROUNDS):
-            _answer_once(body, ours.fileno(), theirs.fileno(), max_return_bytes)
+            _answer_once(body, ours.fileno(), theirs.fileno(), max_return_bytes, warm_up)
             _begin_once()
     if len(os.listdir("/proc/self/task")) == 1:  # what follows is done to all threads, as if a fork had ended them
         for _ in range(WARM_ROUNDS):
@@ -42,9 +39,13 @@ def rehearse(max_return_bytes: int) -> None:
     kernel.children_of(os.getpid())
 
 
-def _answer_once(body: bytes, ours: int, theirs: int, max_return_bytes: int) -> None:
-    write_all(ours, body)
-    answer_with(read_frame(theirs) or b"", _runner, max_return_bytes, lambda reply: write_all(theirs, reply.encode()))
+def _answer_once(body: bytes, ours: int, theirs: int, max_return_bytes: int, warm_up: Callable[[], None]) -> None:
+    def idle() -> None:
+        warm_up()
+        write_all(ours, body)
+
+    came = read_frame(theirs, idle) or b""
+    answer_with(came, made_up_run, max_return_bytes, lambda reply: write_all(theirs, reply.encode()))
     read_frame(ours)
 
 
@@ -70,7 +71,7 @@ def _fork_once(body: bytes, max_return_bytes: int) -> None:
     pid = os.fork()
     if pid == 0:
         ours.close()
-        run_one(theirs.fileno(), _runner, max_return_bytes)
+        run_one(theirs.fileno(), made_up_run, max_return_bytes)
     theirs.close()
     with ours:
         write_all(ours.fileno(), body)
@@ -84,19 +85,6 @@ def freeze() -> None:
     gc.collect()
     gc.freeze()
     heap.gather_heap()
-
-
-def _payload() -> Payload:
-    return Payload(
-        run_id=0, result_id="0-0", backend="default", attempt=1, max_attempts=1, task_path=_TASK,
-        args_json=_ARGS, kwargs_json="{}", spec_hash=hash_document(_TASK, _ARGS, "{}"), queue_name="default",
-        priority=0, run_after=None, enqueued_at="2000-01-01T00:00:00+00:00", started_at=None,
-        last_attempted_at=None, worker_ids=(), errors_json="[]", timeout_seconds=None, seed=0,
-    )  # fmt: skip
-
-
-def _runner(message: dict[str, Any]) -> Success | Failure:
-    return encode_return([message["args"], message["kwargs"]])
 
 
 def thread_warnings() -> list[str]:

@@ -6,6 +6,7 @@ It refuses to know how the child came to be (template.py) and what a task is (th
 import contextlib
 import os
 import random
+import select
 import sys
 import time
 import traceback
@@ -20,17 +21,24 @@ from reproq.lifecycle import Failure, Kind, Success
 from reproq.wire import Reply
 
 Runner = Callable[[dict[str, Any]], Success | Failure]
-"""What a setup function returns: it runs the task that the message names and says how that ended."""
+"""Runs the task that the message names and says how that ended. A setup function returns one (see `warming`, too)."""
 
 EXIT_CANNOT_REPLY: Final = 70
 READ_BYTES: Final = 65536
 
 
-def run_one(channel: int, runner: Runner, max_return_bytes: int) -> Never:
-    """Wait for a payload on `channel`, run it, reply, and end this process. Returns never, whatever the task does."""
+def _nothing() -> None:
+    pass
+
+
+def run_one(channel: int, runner: Runner, max_return_bytes: int, idle: Callable[[], None] = _nothing) -> Never:
+    """Wait for a payload on `channel`, run it, reply, and end this process. Returns never, whatever the task does.
+
+    `idle` is called once, if nothing comes for as long as the descriptor waits (SO_RCVTIMEO).
+    """
     code = EXIT_CANNOT_REPLY
     try:
-        body = read_frame(channel)
+        body = read_frame(channel, idle)
         if body is not None:  # else the worker changed its mind, or is gone
             answer_with(body, runner, max_return_bytes, lambda reply: write_all(channel, reply.encode()))
         code = 0
@@ -86,17 +94,30 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(Kind.EXCEPTION, f"{kind.__module__}.{kind.__qualname__}", message, trace)
 
 
-def read_frame(channel: int) -> bytes | None:
-    """The one message on a blocking descriptor; None at its end."""
-    data = os.read(channel, READ_BYTES)
+def read_frame(channel: int, idle: Callable[[], None] = _nothing) -> bytes | None:
+    """The one message on a descriptor; None at its end. `idle` is called once if at first there is nothing to read for
+    as long as the descriptor waits: for ever, unless it was told otherwise."""
+    try:
+        data = os.read(channel, READ_BYTES)
+    except BlockingIOError:
+        idle()
+        data = _read_when_there(channel)
     if (body := sole_message(data)) is not None:  # as usual, and with no buffer a child writes into fewer pages
         return body
     frames = FrameBuffer()
     while data:
         for body in frames.feed(data):
             return body
-        data = os.read(channel, READ_BYTES)
+        data = _read_when_there(channel)
     return None
+
+
+def _read_when_there(channel: int) -> bytes:
+    """However long the descriptor would wait."""
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    poller.poll()
+    return os.read(channel, READ_BYTES)
 
 
 def write_all(channel: int, body: bytes) -> None:

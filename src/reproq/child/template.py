@@ -10,18 +10,19 @@ import importlib
 import os
 import signal
 import socket
-import struct
 import sys
 import traceback
 
 # The C function below signal.signal, which looks up enumerations and so writes into many pages that a child shares.
 from _signal import signal as set_signal  # type: ignore[import-not-found]
+from collections.abc import Callable
 from typing import Any, Final, Never
 
 from reproq.child import control, forgetting, kernel, memory, rehearsal
 from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
 from reproq.child.service import serve
+from reproq.child.warming import runner_of, warm_up_of
 from reproq.errors import ConfigurationError
 
 SWEEP_SECONDS: Final = 0.02
@@ -44,6 +45,7 @@ class Template:
         self.private = kernel.private_descriptor()
         self.signals: list[tuple[int, Any]] = []
         self.runner: Runner
+        self.warm_up: Callable[[], None]
         self.own: kernel.OwnChildren
         self.strangers: set[int] = set()  # what the import of the project has started
         self.sessions: set[int] = set()  # ours and those of the strangers
@@ -80,14 +82,16 @@ class Template:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         secrets = forgetting.find()
         module, _, function = self.setup.partition(":")
-        self.runner = getattr(importlib.import_module(module), function)()
+        found = getattr(importlib.import_module(module), function)()
+        self.runner = runner_of(found)
         if not callable(self.runner):
             raise TypeError(f"the setup function {self.setup} returned {self.runner!r}, which is not callable")
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the import may have set it
         forgetting.forget(secrets)
         warnings = rehearsal.thread_warnings()
         self.signals = rehearsal.signals_to_restore()
-        rehearsal.rehearse(self.max_return_bytes)
+        self.warm_up = warm_up_of(found, self.max_return_bytes)
+        rehearsal.rehearse(self.max_return_bytes, self.warm_up)
         rehearsal.flush_everything()
         rehearsal.freeze()
         if 0 < self.max_memory_bytes <= (own_bytes := memory.own_bytes()):
@@ -154,7 +158,7 @@ class Template:
                 set_signal(number, handler)
             memory.bound(self.max_memory_bytes)
             if tickets is None:
-                run_one(channel, self.runner, self.max_return_bytes)
+                run_one(channel, self.runner, self.max_return_bytes, self.warm_up)
             serve(channel, output, tickets, self.runner, self.max_return_bytes)
         except BaseException:
             traceback.print_exc()
@@ -192,12 +196,11 @@ class Template:
         return [pid for pid in found if pid not in self.strangers]
 
     def wait_at_most(self, seconds: float) -> None:
-        """Bound the wait for the next packet; 0 waits for ever. The kernel keeps it: no system call for each run."""
+        """Bound the wait for the next packet; 0 waits for ever."""
         if seconds == self.waits_seconds:
             return
         self.waits_seconds = seconds
-        time_value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
-        self.control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time_value)
+        kernel.bound_wait(self.control, seconds)
 
     def die(self, code: int) -> Never:
         """Take everything that descends from here along."""

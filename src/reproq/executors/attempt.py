@@ -51,10 +51,17 @@ class Attempt:
         self._on_exit: Callable[[Attempt], None]
         self._watching = False
 
-    def open(self, selector: BaseSelector, output_bytes: int, max_return_bytes: int) -> tuple[int, int]:
-        """Make channel and output pipe; the child's ends of both, for the template. Raises OSError."""
+    def open(
+        self, selector: BaseSelector, output_bytes: int, max_return_bytes: int, idle_seconds: float = 0.0
+    ) -> tuple[int, int]:
+        """Make channel and output pipe; the child's ends of both, for the template. Raises OSError.
+
+        A child whose payload has not come within `idle_seconds` warms itself meanwhile; with 0 it just waits.
+        """
         self._selector = selector
         self._channel = channel = Channel(selector, self._framed, max_return_bytes, self.answered)
+        if idle_seconds:
+            kernel.bound_wait(channel.theirs, idle_seconds)
         self._output = OutputPipe(selector, output_bytes)
         self._framed = b""
         self.phase = Phase.FORKING

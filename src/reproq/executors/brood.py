@@ -41,22 +41,32 @@ class Owner(Protocol):
 
 
 class Brood:
-    """`forks_ahead` children are kept waiting. Its methods return at once, but for `close`."""
+    """`forks_ahead` children are kept waiting, and warm themselves when they have waited for `idle_seconds` (0: never).
+    Its methods return at once, but for `close`."""
 
     def __init__(
-        self, launch: Launch, owner: Owner, *, forks_ahead: int, grace_seconds: float, output_bytes: int
+        self,
+        launch: Launch,
+        owner: Owner,
+        *,
+        forks_ahead: int,
+        grace_seconds: float,
+        output_bytes: int,
+        idle_seconds: float,
     ) -> None:
         self.attempts: dict[Key, Attempt] = {}
         self._launch = launch
         self._owner = owner
         self._grace_seconds = grace_seconds
         self._output_bytes = output_bytes
+        self._idle_seconds = idle_seconds
         self._selector: BaseSelector
         self._adopted: Adopted
         self.supervisor: Supervisor | None = None
         self._by_number: dict[int, Attempt] = {}
         self.spares = Spares(forks_ahead, self._by_number.__delitem__)
         self._last_number = 0
+        self._owes_spares = False
 
     @property
     def template(self) -> TemplateProcess | None:
@@ -111,6 +121,7 @@ class Brood:
 
     def give(self, order: Order) -> None:
         """Give a run to a child that waits, or have one forked for it. Only while `can_fork`."""
+        self._owes_spares = True
         if (spare := self.spares.take()) is not None:
             self.attempts[order.key] = spare
             spare.assign(order.key, order.framed, order.timeout_seconds)
@@ -122,10 +133,11 @@ class Brood:
             self._refuse(attempt, f"the worker could not prepare a child: {error}")
 
     def fork_ahead(self) -> None:
-        """Have as many wait as shall. To be called once a run: a system without room is not asked all the time."""
-        if self.can_fork:
+        """Have as many wait as shall, once after each run: a system without room is not asked all the time."""
+        if self.can_fork and self._owes_spares:
+            self._owes_spares = False
             order = Order(NO_RUN, b"", 0.0)
-            self.spares.fill(lambda: self._new_attempt(order), self._fork)
+            self.spares.fill(lambda: self._new_attempt(order), lambda spare: self._fork(spare, self._idle_seconds))
 
     def _new_attempt(self, order: Order) -> Attempt:
         self._last_number = (self._last_number + 1) & 0xFFFFFFFF
@@ -133,9 +145,9 @@ class Brood:
         self._by_number[attempt.number] = attempt
         return attempt
 
-    def _fork(self, attempt: Attempt) -> None:
+    def _fork(self, attempt: Attempt, idle_seconds: float = 0.0) -> None:
         """Have its process forked. Raises OSError."""
-        ends = attempt.open(self._selector, self._output_bytes, self._launch.max_return_bytes)
+        ends = attempt.open(self._selector, self._output_bytes, self._launch.max_return_bytes, idle_seconds)
         self._say(Packet(Verb.FORK, attempt.number, descriptors=ends))
 
     def _say(self, packet: Packet) -> None:
@@ -145,6 +157,7 @@ class Brood:
     # -- what the template says ---------------------------------------------------------------------------------------
 
     def _on_ready(self) -> None:
+        self._owes_spares = True
         self._owner.on_ready()
         self.fork_ahead()
 

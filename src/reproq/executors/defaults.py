@@ -9,3 +9,5 @@ MAX_RETURN_BYTES: Final = 1024 * 1024
 IMPORT_TIMEOUT_SECONDS: Final = 120.0
 PAUSE_SECONDS: Final = 1.0
 """How long no run is taken after one could not be given a process: what was given back would come at once again."""
+IDLE_SECONDS: Final = 0.03
+"""A child that was forked ahead warms itself when it has waited so long: where runs wait in a row, none does."""

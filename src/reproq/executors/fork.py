@@ -49,6 +49,7 @@ class ForkExecutor:
         import_timeout_seconds: float = defaults.IMPORT_TIMEOUT_SECONDS,
         concurrency: int = 0,
         forks_ahead: int = 0,
+        idle_seconds: float = defaults.IDLE_SECONDS,
         max_memory_bytes: int = 0,
     ) -> None:
         launch = Launch(
@@ -57,7 +58,12 @@ class ForkExecutor:
         self._timeout_seconds = timeout_seconds
         self._concurrency = concurrency or math.inf  # so many run at once, what else was submitted waits
         self._brood = Brood(
-            launch, self, forks_ahead=forks_ahead, grace_seconds=kill_grace_seconds, output_bytes=output_bytes
+            launch,
+            self,
+            forks_ahead=forks_ahead,
+            grace_seconds=kill_grace_seconds,
+            output_bytes=output_bytes,
+            idle_seconds=idle_seconds,
         )
         self._pace = Pace()
         self._suspects = Suspects()
@@ -151,14 +157,21 @@ class ForkExecutor:
     # -- giving out ---------------------------------------------------------------------------------------------------
 
     def _give_out(self) -> None:
-        """Give what waits to children that wait, or have more of them forked; nothing while no process can be had."""
+        """Give what waits to children that wait, or have more of them forked; nothing while no process can be had.
+
+        A template that forks takes a processor from the run that has just begun. So the next child is forked when the
+        run has ended, unless one may be needed before.
+        """
         while (
             self._brood.can_fork
             and self._paused_until is None
-            and len(self._brood.busy) < self._concurrency
+            and (free := self._concurrency - len(self._brood.busy)) > 0
             and (order := self._waiting.take(time.monotonic()))
         ):
             self._brood.give(order)
+            if len(self._brood.spares) < free - 1:
+                self._brood.fork_ahead()
+        if self._waiting:
             self._brood.fork_ahead()
 
     def _patience_ends_at(self) -> float:
@@ -185,6 +198,7 @@ class ForkExecutor:
             self._pace.add(ended.ended_s - sent_s)
         self._ended.append(ended)
         self._suspects.ended(ended)
+        self._brood.fork_ahead()
 
     def blamed(self, under_way: list[Key]) -> Key | None:
         return self._suspects.blamed(under_way, time.monotonic())

@@ -24,6 +24,9 @@ class Spares:
     def __contains__(self, number: int) -> bool:
         return number in self._attempts
 
+    def __len__(self) -> int:
+        return len(self._attempts)
+
     def __iter__(self) -> Iterator[Attempt]:
         return iter(self._attempts.values())
 
