@@ -33,8 +33,15 @@ def fence_by_worker_id(patch: pytest.MonkeyPatch) -> None:
     mine = "worker_id = current_setting('application_name')"  # the connection bears the worker's id
     late = "lease_expires_at < coalesce(%(now)s::timestamptz, now())"
     fence = "run.claim_token = (%(tokens)s::bigint[])[width_bucket(run.id, %(ids)s::bigint[])]"
-    renewal = "claim_token = (%(tokens)s::bigint[])[width_bucket(id, %(ids)s::bigint[])]"
-    _rewrite(patch, {"finalize": ((fence, f"(run.{mine} OR run.{late})"),), "renew": ((renewal, mine),)})
+    look = "claim_token = (%(tokens)s::bigint[])[width_bucket(id, %(ids)s::bigint[])]"
+    _rewrite(
+        patch,
+        {
+            "finalize": ((fence, f"(run.{mine} OR run.{late})"),),
+            "renew": ((fence, f"run.{mine}"),),
+            "still_ours": ((look, mine),),
+        },
+    )
 
 
 def fence_by_attempt(patch: pytest.MonkeyPatch) -> None:
@@ -91,8 +98,8 @@ def count_at_the_end(patch: pytest.MonkeyPatch) -> None:
 
 def end_without_waiting_for_the_disk(patch: pytest.MonkeyPatch) -> None:
     """The commit that stores an end is asynchronous, as that of a claim is."""
-    where = "    run.id = ANY(%(ids)s::bigint[])\n"
-    not_waiting = "    (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND\n"
+    where = "AND run.id = ANY(%(ids)s::bigint[])\n"
+    not_waiting = "AND (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL\n"
     _rewrite(patch, {"finalize": ((where, not_waiting + where),)})
 
 

@@ -90,7 +90,7 @@ def test_the_store_thread_asks_again_until_a_lock_is_let_go(dsn: str, pg: psycop
     loop = Loop(dsn, answer_seconds=ANSWER_SECONDS)
     try:
         with pg.transaction():
-            pg.execute("SELECT FROM task_runs FOR UPDATE")
+            pg.execute("LOCK TABLE task_runs IN EXCLUSIVE MODE")
             loop.store.submit(RenewLeases(ROW, ((run_id, 7),), 30.0, draining=False))
             loop.wait(lambda: len(loop.notices) == 1)
         loop.wait(lambda: len(loop.answers) == 1)

@@ -3,7 +3,7 @@
 `now` is always the last parameter: None takes the database's clock; tests and the simulation set it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -108,29 +108,28 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
 
 
 def renew(cursor: Cursor, held: Sequence[Key], lease_seconds: float, now: datetime | None = None) -> dict[Key, bool]:
-    """Extend the leases of these claims. Returns those still ours, each with whether to cancel it."""
-    ours: dict[Key, bool] = {}
-    for batch in rounds(held, itemgetter(0)):
-        tokens = dict(batch)
-        params = {
-            "ids": numbers(tokens),
-            "tokens": numbers(tokens.values()),
-            "lease_seconds": lease_seconds,
-            "now": now,
-        }
-        for run_id, cancel in fetch_all(cursor, "renew", params):
-            ours[run_id, tokens[run_id]] = cancel
-    return ours
+    """Extend the leases of these claims, but for those whose rows somebody holds just now: one lock must not cost all
+    the others. Returns what was extended, each with whether to cancel it."""
+    return dict(_among(cursor, "renew", held, lease_seconds=lease_seconds, now=now))
+
+
+def still_ours(cursor: Cursor, held: Sequence[Key]) -> dict[Key, bool]:
+    """Of these claims, those that are still ours, each with whether to cancel it. Waits for no lock."""
+    return dict(_among(cursor, "still_ours", held))
 
 
 def cancel_requested(cursor: Cursor, held: Sequence[Key]) -> list[Key]:
     """Of these claims, those that are still ours and whose run is to be cancelled."""
-    found: list[Key] = []
+    return [key for key, _ in _among(cursor, "cancel_requested", held)]
+
+
+def _among(cursor: Cursor, name: str, held: Sequence[Key], **params: Any) -> Iterator[tuple[Key, bool]]:
+    """What a statement answers of these claims: its rows begin with the run, and say whether to cancel it."""
     for batch in rounds(held, itemgetter(0)):
         tokens = dict(batch)
-        params = {"ids": numbers(tokens), "tokens": numbers(tokens.values())}
-        found += [(run_id, tokens[run_id]) for (run_id,) in fetch_all(cursor, "cancel_requested", params)]
-    return found
+        given = params | {"ids": numbers(tokens), "tokens": numbers(tokens.values())}
+        for run_id, cancel in fetch_all(cursor, name, given):
+            yield (run_id, tokens[run_id]), cancel
 
 
 def promote(cursor: Cursor, limit: int = PROMOTE_LIMIT, now: datetime | None = None) -> int:

@@ -1,11 +1,12 @@
-"""Stores the ends of claims so that no bad row holds up the others: what is refused for one of them is halved."""
+"""Stores the ends of claims so that no row holds up the others: what is refused for one of them is halved."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 import psycopg
+from psycopg.errors import LockNotAvailable
 
 from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
 from reproq.output import NOTHING
@@ -15,11 +16,13 @@ from reproq.store.finalising import Finalisation, finalize, takes_one_statement
 
 @dataclass(frozen=True, slots=True)
 class FinalizeAnswer:
-    """The claims that were ours and are stored, each with what became of its run; and those whose verdict the database
-    refused and why: a replacement is stored for such a one, unless that was refused too."""
+    """The claims that were ours and are stored, each with what became of its run; those whose verdict the database
+    refused and why: a replacement is stored for such a one, unless that was refused too; and those that could not be
+    stored yet, since somebody holds their rows."""
 
-    stored: dict[Key, Status]
-    refused: dict[Key, str]
+    stored: dict[Key, Status] = field(default_factory=dict)
+    refused: dict[Key, str] = field(default_factory=dict)
+    held_up: set[Key] = field(default_factory=set)
 
 
 MAX_PART_BYTES: Final = 16 * 1024 * 1024
@@ -43,23 +46,32 @@ def store_ends(
     database: Database, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer
 ) -> None:
     """Store these ends by one transaction, and add what became of them to `answer`. One that is refused for a row is
-    halved, again and again, until that row stands alone."""
+    halved, again and again, until that row stands alone. Where many are held up the rest is not even tried."""
+    if len(answer.held_up) >= MOST_HELD_UP:
+        answer.held_up.update(item.key for item in batch)
+        return
     lone = takes_one_statement(batch)
     try:
         with database.statement() if lone else database.transaction() as cursor:
             answer.stored.update(finalize(cursor, batch, time.monotonic(), now))
     except (psycopg.Error, UnicodeEncodeError) as error:
-        if not is_bad_row(error):
+        is_held_up = isinstance(error, LockNotAvailable)
+        if not is_held_up and not is_bad_row(error):
             raise
         if len(batch) > 1:
             middle = len(batch) // 2
             store_ends(database, batch[:middle], now, answer)
             store_ends(database, batch[middle:], now, answer)
+        elif is_held_up:
+            answer.held_up.add(batch[0].key)
         elif (key := batch[0].key) not in answer.refused:
             answer.refused[key] = _reason(error)
             store_ends(database, (_replaced(batch[0], answer.refused[key]),), now, answer)
         # else the replacement was refused too: the lease brings the run back
 
+
+MOST_HELD_UP: Final = 5
+"""Rows that are waited for in one request, so that it takes two seconds at the most: renewals wait behind it."""
 
 MAX_REASON: Final = 500
 """Characters of the database's refusal that are kept."""

@@ -17,6 +17,9 @@ from reproq.store.arrays import numbers, rounds, storable, texts
 from reproq.store.statements import Cursor, fetch_all
 
 _RUN_ID: Final = attrgetter("run_id")
+LOCK_TIMEOUT: Final = "100ms"
+"""How long a batch waits for a row that somebody holds, before it is refused with LockNotAvailable: behind it wait the
+renewals of all other leases."""
 _STATUSES: Final = {status.value: status for status in Status}
 
 
@@ -51,7 +54,7 @@ def finalize(
     cursor: Cursor, batch: Sequence[Finalisation], monotonic_s: float = 0.0, now: datetime | None = None
 ) -> dict[Key, Status]:
     """Store the ends of claims in one statement, and what they printed. Returns the claims that were still ours, each
-    with what became of its run; the others changed nothing.
+    with what became of its run; the others changed nothing. Raises LockNotAvailable when somebody holds a row of them.
 
     `monotonic_s` is this host's CLOCK_MONOTONIC now, against which the moments of the batch are aged.
     """
@@ -78,6 +81,7 @@ def _finalize(
         "return_values": texts([verdict.return_json for verdict in verdicts]),
         "started_ago_seconds": numbers([_ago(item.started_s, monotonic_s) for item in items]),
         "ended_ago_seconds": numbers([_ago(item.ended_s, monotonic_s) for item in items]),
+        "lock_timeout": LOCK_TIMEOUT,
         "now": now,
     }
     if any(verdict.status is not Status.SUCCESSFUL for verdict in verdicts):

@@ -122,20 +122,22 @@ class ClaimRuns:
 class FinalizeRuns:
     """Store the ends of claims. A batch refused for one row is halved until that row stands alone.
 
-    Each part commits by itself, so that neither a bad row nor a few large ones hold up the rest. Asked again, it looks
-    for what an earlier try has stored without our hearing of it.
+    Each part commits by itself, so that neither a bad row nor a few large ones hold up the rest. Asked again (and so is
+    what was held up, `tried_before`), it looks for what an earlier try has stored without our hearing of it.
     """
 
     batch: tuple[Finalisation, ...]
     worker_id: str
+    tried_before: bool = False
     _tries: Iterator[int] = field(default_factory=count, init=False, compare=False)
 
     def run(self, database: Database, now: Clock) -> FinalizeAnswer:
-        is_repeated = next(self._tries) > 0
-        answer = FinalizeAnswer({}, {})
+        is_repeated = next(self._tries) > 0 or self.tried_before
+        answer = FinalizeAnswer()
         for part in parts(self.batch):
             store_ends(database, part, now, answer)
-        if is_repeated and (missed := [item for item in self.batch if item.key not in answer.stored]):
+        settled = answer.stored.keys() | answer.held_up
+        if is_repeated and (missed := [item for item in self.batch if item.key not in settled]):
             with database.statement() as cursor:
                 ended = rescues.ended_before(cursor, self.worker_id, missed)
             answer.stored.update({item.key: item.verdict.status for item in missed if item.key in ended})
@@ -144,11 +146,12 @@ class FinalizeRuns:
 
 @dataclass(frozen=True, slots=True)
 class RenewAnswer:
-    """The claims that are still ours, each with whether to cancel it; and since when the server runs that said so, None
-    when the worker's row was not there."""
+    """The claims that are still ours, each with whether to cancel it; since when the server runs that said so, None
+    when the worker's row was not there; and which of them were not extended, since somebody holds their rows."""
 
     ours: dict[Key, bool]
     server_began: datetime | None
+    held_up: frozenset[Key] = frozenset()
 
     @property
     def registered(self) -> bool:
@@ -167,8 +170,10 @@ class RenewLeases:
 
     def run(self, database: Database, now: Clock) -> RenewAnswer:
         with database.transaction() as cursor:
-            ours = claims.renew(cursor, self.held, self.lease_seconds, now) if self.held else {}
-            return RenewAnswer(ours, workers.heartbeat(cursor, self.worker, self.draining, now))
+            extended = claims.renew(cursor, self.held, self.lease_seconds, now)
+            others = claims.still_ours(cursor, [key for key in self.held if key not in extended])
+            began = workers.heartbeat(cursor, self.worker, self.draining, now)
+            return RenewAnswer(extended | others, began, frozenset(others))
 
 
 @dataclass(frozen=True, slots=True)

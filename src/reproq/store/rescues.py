@@ -129,7 +129,7 @@ class RescueRuns:
     def _one_by_one(self, database: Database, now: datetime | None) -> list[Rescued]:
         with database.transaction() as cursor:
             found = lost(cursor, self.lease_seconds, now=now)
-        answer = FinalizeAnswer({}, {})
+        answer = FinalizeAnswer()
         store_ends(database, tuple(one.end for one in found), now, answer)
         keys = answer.stored.keys() - answer.refused.keys()
         return [replace(one, becomes=answer.stored[one.claim.key]) for one in found if one.claim.key in keys]

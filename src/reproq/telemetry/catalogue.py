@@ -53,6 +53,11 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     "run.succeeded": _known(
         logging.INFO, "id task seconds", "The success of a run is stored. Its last attempt took so long."
     ),
+    "run.held_up": _known(
+        logging.WARNING,
+        "id task by next",
+        "A run has ended, and somebody's transaction locks its row: the end is kept, and stored when the row is free.",
+    ),
     "run.retried": _known(
         logging.WARNING,
         "id task kind error retry_in_seconds",

@@ -35,7 +35,7 @@ from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
 from reproq.worker.pruning import Pruning
-from reproq.worker.tell import tell_claimed, tell_rescued, tell_stored
+from reproq.worker.tell import tell_claimed, tell_held_up, tell_rescued, tell_stored
 from reproq.worker.tether import CLAIMED_TOO_LATE, Tether
 from reproq.worker.wakeups import Wakeups
 
@@ -69,10 +69,10 @@ class Hearing:
             case ClaimRuns() as asked, ClaimAnswer() as claims:
                 self._claimed(asked, claims, now)
             case FinalizeRuns(batch), FinalizeAnswer() as stored:
-                self.stored(batch, stored)
+                self.stored(batch, stored, now)
             case RenewLeases(held=held, asked_s=asked_s), RenewAnswer() as renewed:
                 self.presence.on_renewed(renewed, now)
-                self.tether.renewed(renewed.ours.keys(), asked_s)
+                self.tether.renewed(renewed.ours.keys() - renewed.held_up, asked_s)
                 self._renewed(held, renewed)
             case AskCancelled(), list() as cancelled:
                 self.control.on_answer()
@@ -94,11 +94,14 @@ class Hearing:
                 if not left and not self.ledger.unstored:
                     self.drain.begin(now, 0.0)  # the burst is over
 
-    def stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer) -> None:
+    def stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer, now: float) -> None:
         """What became of ends that were to be stored."""
-        self.ledger.stored(batch)
+        held_up_anew = self.ledger.stored(batch, answer.held_up, now)
         for item in batch:
-            tell_stored(self.telemetry, item, answer)
+            if item.key not in answer.held_up:
+                tell_stored(self.telemetry, item, answer)
+            elif item.key in held_up_anew:
+                tell_held_up(self.telemetry, item)
 
     def _claimed(self, asked: ClaimRuns, answer: ClaimAnswer, now: float) -> None:
         self.intake.on_claimed(answer, asked.limit, now)

@@ -1,6 +1,6 @@
 """What the worker holds: runs that run, and ends that wait to be stored. Both keep their leases until then."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import islice
 from typing import Final
@@ -13,6 +13,8 @@ from reproq.store.finalising import Finalisation
 
 MAX_ENDING: Final = 2000
 MAX_ENDING_BYTES: Final = 64 * 1024 * 1024
+AGAIN_SECONDS: Final = 1.0
+"""After which an end is tried again that was held up."""
 
 
 class Ledger:
@@ -22,6 +24,8 @@ class Ledger:
         self.running: dict[Key, Claimed] = {}
         self.ending: dict[Key, Finalisation] = {}
         self._storing: tuple[Finalisation, ...] = ()
+        self._held_up: set[Key] = set()  # of those that end: somebody holds their rows
+        self._again_s = float("inf")
         self._ending_size = 0
         self._lost: set[Key] = set()
         self._max_releases = max_releases
@@ -79,11 +83,24 @@ class Ledger:
         self._ending_size += item.size
 
     def begin_storing(self, most: int) -> tuple[Finalisation, ...]:
-        """The next ends to store, `most` at once; none while others are on their way."""
+        """The next ends to store, `most` at once; none while others are on their way. Not those that were held up."""
         if self._storing or not self.ending:
             return ()
-        self._storing = tuple(islice(self.ending.values(), most))
+        self._storing = tuple(islice((item for key, item in self.ending.items() if key not in self._held_up), most))
         return self._storing
+
+    def begin_again(self, most: int, now: float) -> tuple[Finalisation, ...]:
+        """The same of those that were held up, when it is time to try them again: by themselves, since they may be so
+        still."""
+        if self._storing or now < self._again_s:
+            return ()
+        self._storing = tuple(self.ending[key] for key in islice(self._held_up, most))
+        return self._storing
+
+    def moments(self) -> Iterator[float]:
+        """When `begin_again` next has something to store."""
+        if not self._storing:
+            yield self._again_s
 
     @property
     def waiting(self) -> list[Finalisation]:
@@ -91,12 +108,20 @@ class Ledger:
         under_way = {item.key for item in self._storing}
         return [item for key, item in self.ending.items() if key not in under_way]
 
-    def stored(self, batch: Iterable[Finalisation]) -> None:
-        """The database knows these ends, or that their claims are no longer ours."""
+    def stored(self, batch: Iterable[Finalisation], held_up: Set[Key], now: float) -> set[Key]:
+        """The database knows these ends, or that their claims are no longer ours, but for those that are held up.
+        Returns which of them have not been so before."""
         self._storing = ()
         for item in batch:
-            if self.ending.pop(item.key, None) is not None:
+            if item.key not in held_up and self.ending.pop(item.key, None) is not None:
                 self._ending_size -= item.size
+        news = set(held_up - self._held_up)
+        self._held_up = (self._held_up | held_up) & self.ending.keys()
+        if held_up:
+            self._again_s = now + AGAIN_SECONDS
+        elif not self._held_up:
+            self._again_s = float("inf")
+        return news
 
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""

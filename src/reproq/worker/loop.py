@@ -144,14 +144,14 @@ class Worker:
         self._executor.close()
         self._take_ended()
         for part in batched(self._ledger.waiting, MAX_FINALIZE_BATCH):
-            self._store.submit(FinalizeRuns(part, self._row.worker_id))
+            self._store.submit(FinalizeRuns(part, self._row.worker_id, tried_before=True))
         if self._presence.may_have_row:
             self._store.submit(Deregister(self._row))
         self._wakeups.close()
         self._store.close()
         for answer in self._store.take_answers():
             if isinstance(answer.request, FinalizeRuns) and isinstance(answer.result, FinalizeAnswer):
-                self._hearing.stored(answer.request.batch, answer.result)
+                self._hearing.stored(answer.request.batch, answer.result, self._monotonic())
         if self.left_behind:
             self._telemetry.emit("worker.left_behind", runs=self.left_behind, next="their leases bring them back")
         self.selector.close()
@@ -167,7 +167,7 @@ class Worker:
     def _due_moments(self) -> list[float]:
         """Every known moment at which there is something to do."""
         moments = [*self._presence.moments(), *self._wakeups.moments(), *self._pruning.moments()]
-        moments += [*self._control.moments(self._ledger.running), *self._tether.moments()]
+        moments += [*self._control.moments(self._ledger.running), *self._tether.moments(), *self._ledger.moments()]
         if self._room() > 0:
             moments += self._intake.moments()
         moments += self._ticking.moments(self._is_at_work)
@@ -202,7 +202,9 @@ class Worker:
         now = self._monotonic()
         for request in self._presence.requests(now, self._ledger, self._drain.under_way):
             self._store.submit(request)
-        if batch := self._ledger.begin_storing(MAX_FINALIZE_BATCH):
+        if again := self._ledger.begin_again(MAX_FINALIZE_BATCH, now):
+            self._store.submit(FinalizeRuns(again, self._row.worker_id, tried_before=True))
+        elif batch := self._ledger.begin_storing(MAX_FINALIZE_BATCH):
             self._store.submit(FinalizeRuns(batch, self._row.worker_id))
         for asked in chain(self._control.requests(now, self._ledger.running), self._pruning.requests(now)):
             self._store.submit(asked)

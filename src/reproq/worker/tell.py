@@ -65,6 +65,12 @@ def _tell_success(telemetry: Telemetry, item: Finalisation) -> None:
     telemetry.emit("run.succeeded", id=item.run_id, task=item.task_path, seconds=elapsed)
 
 
+def tell_held_up(telemetry: Telemetry, item: Finalisation) -> None:
+    """An end that cannot be stored yet. Said once, however often it is tried."""
+    then = "it is stored when that transaction is over; other runs are not held up"
+    telemetry.emit("run.held_up", id=item.run_id, task=item.task_path, by="a transaction that locks its row", next=then)
+
+
 def tell_output(telemetry: Telemetry, ended: Ended, claimed: Claimed | None) -> None:
     """That an attempt printed something, which is stored with its end; `claimed` is None if its claim was lost."""
     if ended.output.bytes_total:

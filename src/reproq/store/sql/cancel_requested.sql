@@ -1,5 +1,5 @@
 -- Of these claims, those that are still ours and whose run is to be cancelled.
-SELECT id
+SELECT id, true
 FROM task_runs
 WHERE
     id = ANY(%(ids)s::bigint[])

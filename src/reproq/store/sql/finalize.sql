@@ -1,5 +1,5 @@
 -- Each claim of the batch ends as its verdict says (where that means another attempt, unless its run is to be cancelled)
--- if and only if its token still holds; nobody else leaves RUNNING.
+-- if and only if its token still holds; nobody else leaves RUNNING, and nobody who holds a row is waited for for long.
 UPDATE task_runs AS run
 SET
     (
@@ -78,7 +78,8 @@ SET
     claimed_at = NULL,
     lease_expires_at = NULL
 WHERE
-    run.id = ANY(%(ids)s::bigint[])
+    (SELECT set_config('lock_timeout', %(lock_timeout)s::text, true)) IS NOT NULL
+    AND run.id = ANY(%(ids)s::bigint[])
     AND run.status = 'RUNNING'
     AND run.claim_token = (%(tokens)s::bigint[])[width_bucket(run.id, %(ids)s::bigint[])]
 RETURNING run.id, run.status

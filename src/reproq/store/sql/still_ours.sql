@@ -1,0 +1,7 @@
+-- Of these claims, those that are still ours, whoever holds their rows, each with whether to cancel it.
+SELECT id, cancel_requested_at IS NOT NULL
+FROM task_runs
+WHERE
+    id = ANY(%(ids)s::bigint[])
+    AND status = 'RUNNING'
+    AND claim_token = (%(tokens)s::bigint[])[width_bucket(id, %(ids)s::bigint[])]

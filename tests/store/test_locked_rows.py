@@ -1,0 +1,149 @@
+"""Somebody's transaction holds the row of a run that a worker has claimed: that run waits, and no other."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from reproq.lifecycle import Key, Status
+from reproq.store import ends, rescues
+from reproq.store.db import Database
+from reproq.store.finalising import Finalisation, finalize
+from reproq.store.requests import FinalizeRuns, RenewLeases
+from reproq.store.workers import WorkerRow
+from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN
+
+LATER = NOW + timedelta(seconds=10)
+WORKER = WorkerRow(
+    worker_id="w-1", hostname="h", pid=1, queues=("default",), executor="pool", concurrency=4, version="0"
+)
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[Database]:
+    database = Database(dsn, "tests")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def held(pg: psycopg.Connection) -> list[int]:
+    """Runs that the worker has claimed."""
+    query = (
+        "INSERT INTO task_runs (task_path, spec_hash, status, attempts, worker_ids, claim_token, worker_id, claimed_at,"
+        " lease_expires_at) SELECT 't', %s, 'RUNNING', 1, '{w-1}', %s, 'w-1', %s, %s FROM generate_series(1, 100)"
+        " RETURNING id"
+    )
+    return [row[0] for row in pg.execute(query, [HASH, TOKEN, NOW, NOW + timedelta(seconds=30)])]
+
+
+@contextmanager
+def locked(dsn: str, run_ids: Sequence[int], how: str = "FOR UPDATE") -> Iterator[None]:
+    """While a transaction of somebody else's holds the rows of these runs."""
+    with psycopg.connect(dsn) as other:
+        other.execute(f"SELECT FROM task_runs WHERE id = ANY(%s) {how}", [list(run_ids)])
+        yield
+        other.rollback()
+
+
+def keys(run_ids: Sequence[int]) -> list[Key]:
+    return [(run_id, TOKEN) for run_id in run_ids]
+
+
+def leases(pg: psycopg.Connection) -> dict[int, datetime]:
+    return dict(pg.execute("SELECT id, lease_expires_at FROM task_runs").fetchall())
+
+
+def renew(run_ids: Sequence[int]) -> RenewLeases:
+    return RenewLeases(WORKER, tuple(keys(run_ids)), LEASE_SECONDS, draining=False)
+
+
+def succeed(run_ids: Sequence[int], **given: Any) -> FinalizeRuns:
+    return FinalizeRuns(tuple(Finalisation(*key, SUCCEED, attempt=1) for key in keys(run_ids)), "w-1", **given)
+
+
+def statuses(pg: psycopg.Connection) -> dict[str, int]:
+    return dict(pg.execute("SELECT status, count(*) FROM task_runs GROUP BY status").fetchall())
+
+
+def test_a_renewal_extends_all_but_the_run_whose_row_is_held(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
+) -> None:
+    with locked(dsn, held[7:8]):
+        answer = renew(held).run(database, LATER)
+    assert answer.ours == dict.fromkeys(keys(held), False), "a run is not lost because somebody looks at it"
+    assert answer.held_up == set(keys(held[7:8]))
+    assert {run_id for run_id, ends_at in leases(pg).items() if ends_at == NOW + timedelta(seconds=30)} == {held[7]}
+
+
+def test_a_row_that_only_a_foreign_key_points_to_is_renewed(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
+) -> None:
+    with locked(dsn, held, "FOR KEY SHARE"):
+        assert not renew(held).run(database, LATER).held_up
+    assert set(leases(pg).values()) == {LATER + timedelta(seconds=30)}
+
+
+def test_a_claim_that_has_passed_on_is_lost_although_its_row_is_held(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
+) -> None:
+    pg.execute("UPDATE task_runs SET claim_token = 5, worker_id = 'w-2' WHERE id = %s", [held[7]])
+    with locked(dsn, held[7:9]):
+        answer = renew(held).run(database, LATER)
+    assert keys(held)[7] not in answer.ours
+    assert answer.held_up == {keys(held)[8]}
+
+
+def test_nobody_rescues_a_run_whose_row_is_held(database: Database, dsn: str, held: list[int]) -> None:
+    long_after = NOW + timedelta(minutes=5)
+    with locked(dsn, held[7:8]), database.transaction() as cursor:
+        rescued = rescues.rescue(cursor, LEASE_SECONDS, limit=1000, now=long_after)
+    assert {one.claim.run_id for one in rescued} == set(held) - {held[7]}
+
+
+def test_the_ends_of_a_batch_are_stored_but_for_the_one_whose_row_is_held(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
+) -> None:
+    with locked(dsn, held[7:8]):
+        answer = succeed(held).run(database, NOW)
+        assert (answer.held_up, len(answer.stored), answer.refused) == ({keys(held)[7]}, 99, {})
+        assert statuses(pg) == {"SUCCESSFUL": 99, "RUNNING": 1}
+    assert succeed(held[7:8], tried_before=True).run(database, NOW).stored == {keys(held)[7]: Status.SUCCESSFUL}
+
+
+def test_where_every_row_is_held_only_a_few_are_waited_for(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def counted(*args: Any) -> Any:
+        tried.append(args)
+        return finalize(*args)
+
+    monkeypatch.setattr(ends, "finalize", counted)
+    with locked(dsn, held):
+        assert succeed(held).run(database, NOW).held_up == set(keys(held))
+    assert len(tried) <= 2 * ends.MOST_HELD_UP + 10, "a tenth of a second each"
+    assert statuses(pg) == {"RUNNING": 100}
+
+
+def test_an_end_whose_first_try_is_still_under_way_is_found_stored_later(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
+) -> None:
+    """The answer to a first try was lost, and the server has not ended it: its own lock is the one that holds us up."""
+    request = succeed(held[:1])
+    with psycopg.connect(dsn) as first, first.cursor() as cursor:
+        assert finalize(cursor, request.batch, 0.0, NOW)
+        assert request.run(database, NOW).held_up == set(keys(held[:1]))
+        first.commit()
+    again = succeed(held[:1], tried_before=True)
+    assert again.run(database, NOW).stored == {keys(held)[0]: Status.SUCCESSFUL}
+
+
+def test_the_short_wait_is_over_with_its_statement(database: Database, held: list[int]) -> None:
+    succeed(held).run(database, NOW)
+    with database.statement() as cursor:
+        assert cursor.execute("SHOW lock_timeout").fetchone() == ("0",)
