@@ -35,8 +35,8 @@ from reproq_django.task_options import TaskOptions, effective, stated
 from reproq_django.validation import TaskRules, check_reachable, surely_taken
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
-BATCH: Final = 500
-"""Runs in one INSERT: their texts fit into a socket's buffer most often, so that the database begins at once."""
+BATCH: Final = 1000
+"""Runs in one INSERT. Twice as many would save the server 4 % more, and hold as many texts in memory."""
 
 
 class ReproqBackend(TaskRules, BaseTaskBackend):
