@@ -23,9 +23,9 @@ def spec_of(task_path: str, args: Any, kwargs: Any, max_payload_bytes: int = MAX
     """The Spec of a call. Raises InvalidArguments, which names the path of the first fault."""
     if spec := flat_spec(task_path, args, kwargs, max_payload_bytes):
         return spec  # Django's normalisation would only make a list of a tuple
-    return make_spec(
-        task_path, normalised(args, "args"), normalised(kwargs, "kwargs"), max_payload_bytes=max_payload_bytes
-    )
+    args, kwargs = normalised(args, "args"), normalised(kwargs, "kwargs")
+    spec = make_spec(task_path, args, kwargs, max_payload_bytes=max_payload_bytes)
+    return spec._replace(flat=False)  # its texts read as what was normalised, not as what was given (bytes, say)
 
 
 def normalised(value: Any, name: str) -> Any:

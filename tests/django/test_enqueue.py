@@ -164,6 +164,11 @@ def test_arguments_are_normalised_as_django_does():
     assert type(result.args[2]) is int
 
 
+def test_the_result_of_bytes_says_what_is_stored():
+    results = [tasks.echo.enqueue(b"x", key=b"y"), *tasks.echo.enqueue_many([(b"x",)])]
+    assert [(result.args, result.kwargs) for result in results] == [(["x"], {"key": "y"}), (["x"], {})]
+
+
 def test_the_result_shares_nothing_with_what_was_passed():
     passed = [1]
     result = tasks.echo.enqueue(passed)

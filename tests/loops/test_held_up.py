@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from reproq.worker.ledger import AGAIN_SECONDS
+from reproq.worker.presence import HELD_SECONDS, SOON_SECONDS, SPREAD_SECONDS
 from reproq.worker.tether import OUT_OF_CONTACT
 from tests.loops.conftest import Bench
 
@@ -70,6 +71,55 @@ def test_a_worker_that_drains_waits_for_the_row(bench: Bench) -> None:
     bench.clock.advance(AGAIN_SECONDS)
     bench.steps(worker)
     assert worker.finished
+
+
+def test_an_end_that_is_held_up_is_tried_again_in_time_whatever_else_is_held_up_meanwhile(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    first, second = bench.enqueue(1, 2)
+    bench.steps(worker)
+    one, other = sorted(executor.payloads)
+    with locked(bench, first):
+        executor.end(one)
+        bench.steps(worker)
+    bench.clock.advance(0.9 * AGAIN_SECONDS)
+    with locked(bench, second):
+        executor.end(other)
+        bench.steps(worker)
+        bench.clock.advance(0.2 * AGAIN_SECONDS)
+        bench.steps(worker)
+        assert statuses(bench) == ["SUCCESSFUL", "RUNNING"]
+
+
+def test_a_lease_that_ran_out_while_the_row_was_held_is_renewed_before_others_look(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    rescuer, *_ = bench.worker("w2", queues=("elsewhere",))
+    (held,) = bench.enqueue(1)
+    bench.steps(worker)
+    with locked(bench, held):
+        for _ in range(50):
+            bench.clock.advance(SOON_SECONDS)
+            bench.steps(worker)
+            bench.steps(rescuer)
+    assert held in {key[0] for key in executor.payloads}
+    bench.clock.advance(SOON_SECONDS)
+    bench.steps(worker)
+    bench.clock.advance(HELD_SECONDS + SPREAD_SECONDS)
+    bench.steps(rescuer)
+    assert statuses(bench) == ["RUNNING"]
+    assert not [event for event in events if event.name == "run.lease_lost"]
+
+
+def test_a_lock_of_a_moment_stops_no_run_that_must_not_overlap(bench: Bench) -> None:
+    worker, executor, _ = bench.worker(kill_grace=10.0)
+    (held,) = bench.enqueue(1, on_lost_contact="stop")
+    bench.steps(worker)
+    bench.clock.advance(10)
+    with locked(bench, held):
+        bench.steps(worker)
+    for _ in range(10):
+        bench.clock.advance(SOON_SECONDS)
+        bench.steps(worker)
+    assert not executor.stopped
 
 
 def test_a_run_that_must_not_overlap_is_stopped_when_its_row_is_held_for_too_long(bench: Bench) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.errors import LockNotAvailable
 
-from reproq.lifecycle import Key, Status
+from reproq.lifecycle import Key, Status, Verdict
 from reproq.store import ends, rescues
 from reproq.store.db import Database
 from reproq.store.finalising import Finalisation, finalize
@@ -114,20 +115,43 @@ def test_the_ends_of_a_batch_are_stored_but_for_the_one_whose_row_is_held(
     assert succeed(held[7:8], tried_before=True).run(database, NOW).stored == {keys(held)[7]: Status.SUCCESSFUL}
 
 
-def test_where_every_row_is_held_only_a_few_are_waited_for(
+def test_however_many_rows_are_held_there_is_one_wait_and_all_others_are_stored(
     pg: psycopg.Connection, database: Database, dsn: str, held: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried = []
+    waits = []
 
     def counted(*args: Any) -> Any:
-        tried.append(args)
-        return finalize(*args)
+        try:
+            return finalize(*args)
+        except LockNotAvailable:
+            waits.append(args)
+            raise
 
     monkeypatch.setattr(ends, "finalize", counted)
-    with locked(dsn, held):
-        assert succeed(held).run(database, NOW).held_up == set(keys(held))
-    assert len(tried) <= 2 * ends.MOST_HELD_UP + 10, "a tenth of a second each"
-    assert statuses(pg) == {"RUNNING": 100}
+    with locked(dsn, held[::3]):
+        answer = succeed(held).run(database, NOW)
+    assert (answer.held_up, len(waits)) == (set(keys(held[::3])), 1)
+    assert statuses(pg) == {"RUNNING": 34, "SUCCESSFUL": 66}
+
+
+def test_a_claim_that_has_passed_on_is_not_taken_for_one_that_is_held_up(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
+) -> None:
+    pg.execute("UPDATE task_runs SET claim_token = 5, worker_id = 'w-2' WHERE id = %s", [held[7]])
+    with locked(dsn, held[7:9]):
+        answer = succeed(held).run(database, NOW)
+    assert (answer.held_up, len(answer.stored)) == ({keys(held)[8]}, 98)
+
+
+def test_a_value_that_cannot_be_stored_beside_a_row_that_is_held_fails_alone(
+    pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
+) -> None:
+    batch = list(succeed(held).batch)
+    batch[3] = batch[3]._replace(verdict=Verdict(Status.SUCCESSFUL, return_json="NaN"))
+    with locked(dsn, held[7:8]):
+        answer = FinalizeRuns(tuple(batch), "w-1").run(database, NOW)
+    assert (answer.held_up, list(answer.refused)) == ({keys(held)[7]}, [keys(held)[3]])
+    assert statuses(pg) == {"RUNNING": 1, "FAILED": 1, "SUCCESSFUL": 98}
 
 
 def test_an_end_whose_first_try_is_still_under_way_is_found_stored_later(

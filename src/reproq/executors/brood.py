@@ -216,6 +216,7 @@ class Brood:
         return sessions
 
     def _refuse(self, attempt: Attempt, reason: str) -> None:
+        self._owes_spares = False  # whoever hears of the end shall not ask for more at once
         self._end(attempt, None, reason)
         self._owner.on_refused(reason)
 

@@ -171,7 +171,7 @@ class ForkExecutor:
             self._brood.give(order)
             if len(self._brood.spares) < free - 1:
                 self._brood.fork_ahead()
-        if self._waiting:
+        if self._waiting and self._paused_until is None:
             self._brood.fork_ahead()
 
     def _patience_ends_at(self) -> float:

@@ -1,4 +1,4 @@
-"""Children that were forked ahead and wait, each for one run, so that no run waits for its fork.
+"""Children that were forked ahead and wait, each for one run, so that hardly any run waits for its fork.
 
 It refuses to know how they are forked and how a run ends: it keeps them in stock, and gives away those that live.
 """

@@ -118,6 +118,11 @@ def still_ours(cursor: Cursor, held: Sequence[Key]) -> dict[Key, bool]:
     return dict(_among(cursor, "still_ours", held))
 
 
+def lock_ours(cursor: Cursor, held: Sequence[Key]) -> set[Key]:
+    """Lock the rows of these claims, as far as they are still ours and nobody holds them. Waits for no lock."""
+    return {key for key, _ in _among(cursor, "lock_ours", held)}
+
+
 def cancel_requested(cursor: Cursor, held: Sequence[Key]) -> list[Key]:
     """Of these claims, those that are still ours and whose run is to be cancelled."""
     return [key for key, _ in _among(cursor, "cancel_requested", held)]

@@ -10,6 +10,7 @@ from psycopg.errors import LockNotAvailable
 
 from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
 from reproq.output import NOTHING
+from reproq.store.claims import lock_ours, still_ours
 from reproq.store.db import Database, is_bad_row
 from reproq.store.finalising import Finalisation, finalize, takes_one_statement
 
@@ -46,32 +47,36 @@ def store_ends(
     database: Database, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer
 ) -> None:
     """Store these ends by one transaction, and add what became of them to `answer`. One that is refused for a row is
-    halved, again and again, until that row stands alone. Where many are held up the rest is not even tried."""
-    if len(answer.held_up) >= MOST_HELD_UP:
-        answer.held_up.update(item.key for item in batch)
-        return
-    lone = takes_one_statement(batch)
+    halved, again and again, until that row stands alone; one whose row somebody holds is left out."""
     try:
-        with database.statement() if lone else database.transaction() as cursor:
-            answer.stored.update(finalize(cursor, batch, time.monotonic(), now))
+        _store(database, batch, now, answer)
     except (psycopg.Error, UnicodeEncodeError) as error:
-        is_held_up = isinstance(error, LockNotAvailable)
-        if not is_held_up and not is_bad_row(error):
+        if not is_bad_row(error):
             raise
         if len(batch) > 1:
             middle = len(batch) // 2
             store_ends(database, batch[:middle], now, answer)
             store_ends(database, batch[middle:], now, answer)
-        elif is_held_up:
-            answer.held_up.add(batch[0].key)
         elif (key := batch[0].key) not in answer.refused:
             answer.refused[key] = _reason(error)
             store_ends(database, (_replaced(batch[0], answer.refused[key]),), now, answer)
         # else the replacement was refused too: the lease brings the run back
 
 
-MOST_HELD_UP: Final = 5
-"""Rows that are waited for in one request, so that it takes two seconds at the most: renewals wait behind it."""
+def _store(database: Database, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer) -> None:
+    """One try, which waits for somebody's lock for a moment, but not twice: then what is free is locked first."""
+    lone = takes_one_statement(batch)
+    try:
+        with database.statement() if lone else database.transaction() as cursor:
+            answer.stored.update(finalize(cursor, batch, time.monotonic(), now))
+    except LockNotAvailable:
+        with database.transaction() as cursor:
+            free = lock_ours(cursor, [item.key for item in batch])
+            held_up = still_ours(cursor, [item.key for item in batch if item.key not in free])
+            stored = finalize(cursor, [item for item in batch if item.key in free], time.monotonic(), now)
+        answer.stored.update(stored)
+        answer.held_up.update(held_up)
+
 
 MAX_REASON: Final = 500
 """Characters of the database's refusal that are kept."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from reproq.executors import Ended
@@ -24,8 +24,7 @@ class Ledger:
         self.running: dict[Key, Claimed] = {}
         self.ending: dict[Key, Finalisation] = {}
         self._storing: tuple[Finalisation, ...] = ()
-        self._held_up: set[Key] = set()  # of those that end: somebody holds their rows
-        self._again_s = float("inf")
+        self._held_up: dict[Key, float] = {}  # those that end whose rows somebody holds: when to try each again
         self._ending_size = 0
         self._lost: set[Key] = set()
         self._max_releases = max_releases
@@ -92,15 +91,16 @@ class Ledger:
     def begin_again(self, most: int, now: float) -> tuple[Finalisation, ...]:
         """The same of those that were held up, when it is time to try them again: by themselves, since they may be so
         still."""
-        if self._storing or now < self._again_s:
+        if self._storing:
             return ()
-        self._storing = tuple(self.ending[key] for key in islice(self._held_up, most))
+        due = takewhile(lambda key: self._held_up[key] <= now, self._held_up)
+        self._storing = tuple(self.ending[key] for key in islice(due, most))
         return self._storing
 
     def moments(self) -> Iterator[float]:
         """When `begin_again` next has something to store."""
         if not self._storing:
-            yield self._again_s
+            yield from islice(self._held_up.values(), 1)
 
     @property
     def waiting(self) -> list[Finalisation]:
@@ -112,16 +112,14 @@ class Ledger:
         """The database knows these ends, or that their claims are no longer ours, but for those that are held up.
         Returns which of them have not been so before."""
         self._storing = ()
+        news = held_up - self._held_up.keys()
         for item in batch:
-            if item.key not in held_up and self.ending.pop(item.key, None) is not None:
+            self._held_up.pop(item.key, None)
+            if item.key in held_up:
+                self._held_up[item.key] = now + AGAIN_SECONDS
+            elif self.ending.pop(item.key, None) is not None:
                 self._ending_size -= item.size
-        news = set(held_up - self._held_up)
-        self._held_up = (self._held_up | held_up) & self.ending.keys()
-        if held_up:
-            self._again_s = now + AGAIN_SECONDS
-        elif not self._held_up:
-            self._again_s = float("inf")
-        return news
+        return set(news)
 
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""

@@ -15,8 +15,12 @@ from reproq.worker.ledger import Ledger
 
 SPREAD_SECONDS: Final = 1.0
 """Rescuers that wait for the same lease come within this time after its end, not all at once."""
-HELD_SECONDS: Final = 1.0
-"""When a lease that has ended could not be rescued, another worker does it, or the server was just started."""
+HELD_SECONDS: Final = 3.0
+"""When a lease that has ended long since could not be rescued, another worker does it, or somebody holds the row: its
+own worker, which looks more often, shall have it when it is free."""
+LONG_SINCE_SECONDS: Final = 1.0
+SOON_SECONDS: Final = 1.0
+"""When to renew again after a renewal that had to pass over a row."""
 
 
 class Presence:
@@ -128,6 +132,8 @@ class Presence:
         self._renewed_s = now
         self._server_began = answer.server_began or self._server_began
         self._renewals.asked_s = None
+        if answer.held_up:
+            self._renewals.next_s = min(self._renewals.next_s, now + SOON_SECONDS)
         if self.registered and not answer.registered:
             self.registered, self._registration.next_s = False, now
 
@@ -143,7 +149,7 @@ class Presence:
             self._rescues.next_s = now
             return
         soonest = self._config.lease if answer.soonest_seconds is None else answer.soonest_seconds
-        wait_seconds = HELD_SECONDS if soonest < 0 else min(soonest, self._config.lease)
+        wait_seconds = HELD_SECONDS if soonest < -LONG_SINCE_SECONDS else max(0.0, min(soonest, self._config.lease))
         self._rescues.next_s = now + wait_seconds + SPREAD_SECONDS * self._draw_fraction()
 
     def _tell_started(self, installation: str) -> None:
