@@ -29,7 +29,7 @@ from reproq.lifecycle import Failure, Kind, Success
 from reproq_django.arguments import normalised, refuse
 from reproq_django.libpq import keep_environment
 from reproq_django.named_task import NamedTask, find_named, moment_of
-from reproq_django.results import put, task_errors
+from reproq_django.results import put, task_errors, unfinished
 from reproq_django.signals import send_finished, send_started
 
 logger = logging.getLogger(__name__)
@@ -86,23 +86,15 @@ def execute(message: dict[str, Any], find: Callable[[dict[str, Any]], NamedTask]
 
 
 def _running_result(message: dict[str, Any], task: Task) -> TaskResult:
-    """The TaskResult of this attempt, from the payload alone: no query. Made without its `__post_init__`, which would
-    normalise arguments that were read from JSON: that costs as much as all the rest."""
+    """The TaskResult of this attempt, from the payload alone: no query."""
     now = timezone.now()
-    result = object.__new__(TaskResult)
-    put(result, "task", task)
-    put(result, "id", message["result_id"])
+    enqueued_at = moment_of(message["enqueued_at"])
+    result = unfinished(task, message["result_id"], message["backend"], message["args"], message["kwargs"], enqueued_at)
     put(result, "status", TaskResultStatus.RUNNING)
-    put(result, "enqueued_at", moment_of(message["enqueued_at"]))
     put(result, "started_at", moment_of(message["started_at"]) or now)
-    put(result, "finished_at", None)
     put(result, "last_attempted_at", now)
-    put(result, "args", message["args"])
-    put(result, "kwargs", message["kwargs"])
-    put(result, "backend", message["backend"])
     put(result, "errors", task_errors(message["errors"]))
     put(result, "worker_ids", list(message["worker_ids"]))
-    put(result, "_return_value", None)
     return result
 
 

@@ -30,7 +30,7 @@ STATUSES: Final = {
 put: Final = object.__setattr__  # Django's classes are frozen
 
 
-class Put:
+class _Slot:
     """Sets one slot of a TaskResult: in half the time of `put`, which has to find it, and a result has thirteen."""
 
     task = TaskResult.task.__set__
@@ -97,22 +97,31 @@ def _as_stored(prepared: Sequence[Prepared], run_afters: Sequence[datetime | Non
 
 
 def _fresh(stored: Task, run: NewRun, run_id: int, enqueued_at: datetime, args: Any, kwargs: Any) -> TaskResult:
-    """A TaskResult without its `__post_init__`, which would normalise what is the reading of a stored text."""
     spec = run.spec
+    args = list(args) if spec.flat else json.loads(spec.args_json)
+    kwargs = dict(kwargs) if spec.flat else json.loads(spec.kwargs_json)
+    return unfinished(stored, result_id(run_id, run.nonce), run.terms.backend, args, kwargs, enqueued_at)
+
+
+def unfinished(
+    task: Task, id_: str, backend: str, args: list[Any], kwargs: dict[str, Any], enqueued_at: datetime | None
+) -> TaskResult:
+    """The result of a run that waits. Made without its `__post_init__`, which would normalise arguments that are the
+    reading of a stored text: that costs as much as all the rest."""
     result = object.__new__(TaskResult)
-    Put.task(result, stored)
-    Put.id(result, result_id(run_id, run.nonce))
-    Put.status(result, TaskResultStatus.READY)
-    Put.enqueued_at(result, enqueued_at)
-    Put.started_at(result, None)
-    Put.finished_at(result, None)
-    Put.last_attempted_at(result, None)
-    Put.args(result, list(args) if spec.flat else json.loads(spec.args_json))
-    Put.kwargs(result, dict(kwargs) if spec.flat else json.loads(spec.kwargs_json))
-    Put.backend(result, run.terms.backend)
-    Put.errors(result, [])
-    Put.worker_ids(result, [])
-    Put.return_value(result, None)
+    _Slot.task(result, task)
+    _Slot.id(result, id_)
+    _Slot.status(result, TaskResultStatus.READY)
+    _Slot.enqueued_at(result, enqueued_at)
+    _Slot.started_at(result, None)
+    _Slot.finished_at(result, None)
+    _Slot.last_attempted_at(result, None)
+    _Slot.args(result, args)
+    _Slot.kwargs(result, kwargs)
+    _Slot.backend(result, backend)
+    _Slot.errors(result, [])
+    _Slot.worker_ids(result, [])
+    _Slot.return_value(result, None)
     return result
 
 
