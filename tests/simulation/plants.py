@@ -74,7 +74,7 @@ def put_back_after_a_failed_call(patch: pytest.MonkeyPatch) -> None:
 
 def rescue_without_locking(patch: pytest.MonkeyPatch) -> None:
     """What has expired is read, and nobody is kept from renewing it before it is ended."""
-    _rewrite(patch, {"expired": (("FOR UPDATE SKIP LOCKED", ""),)})
+    _rewrite(patch, {"expired": (("FOR UPDATE OF run SKIP LOCKED", ""),)})
 
 
 def count_at_the_end(patch: pytest.MonkeyPatch) -> None:

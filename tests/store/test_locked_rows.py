@@ -105,6 +105,23 @@ def test_nobody_rescues_a_run_whose_row_is_held(database: Database, dsn: str, he
     assert {one.claim.run_id for one in rescued} == set(held) - {held[7]}
 
 
+@pytest.mark.parametrize(
+    ("seen_ago", "started_after", "ended_ago", "is_left"),
+    [(5, -1, 10, True), (31, -1, 10, False), (5, 1, 10, False), (5, -1, 121, False)],
+    ids=["its worker is seen", "is not seen", "is another that bears its name", "has had its time"],
+)
+def test_a_lease_that_has_ended_is_left_to_a_worker_that_lives(
+    database: Database, held: list[int], seen_ago: int, started_after: int, ended_ago: int, is_left: bool
+) -> None:
+    moment = NOW + timedelta(seconds=30 + ended_ago)
+    with database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO reproq_workers (worker_id, started_at, last_seen_at) VALUES ('w-1', %s, %s)",
+            [NOW + timedelta(seconds=started_after), moment - timedelta(seconds=seen_ago)],
+        )
+        assert bool(rescues.expired(cursor, LEASE_SECONDS, now=moment)) is not is_left
+
+
 def test_the_ends_of_a_batch_are_stored_but_for_the_one_whose_row_is_held(
     pg: psycopg.Connection, database: Database, dsn: str, held: list[int]
 ) -> None:

@@ -19,6 +19,8 @@ from reproq.store.finalising import Finalisation, finalize
 from reproq.store.statements import Cursor, fetch_all, fetch_one
 
 RESCUE_LIMIT: Final = 100
+LEASES_MORE: Final = 4.0
+"""So many leases after the first a claim is left to a worker that lives; one that it knows nothing of comes back then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,13 @@ def ended_before(cursor: Cursor, worker_id: str, ends: Sequence[Finalisation]) -
 def expired(
     cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: datetime | None = None
 ) -> list[tuple[Claim, str, str]]:
-    """Lock up to `limit` claims whose lease ran out: `(claim, worker_id, task_path)` each."""
-    rows = fetch_all(cursor, "expired", {"lease_seconds": lease_seconds, "limit": limit, "now": now})
+    """Lock up to `limit` claims whose lease ran out: `(claim, worker_id, task_path)` each.
+
+    A worker that is seen had its renewal passed over, since somebody held the row: it has `LEASES_MORE` for that.
+    """
+    patience_seconds = LEASES_MORE * lease_seconds
+    params = {"lease_seconds": lease_seconds, "patience_seconds": patience_seconds, "limit": limit, "now": now}
+    rows = fetch_all(cursor, "expired", params)
     claims = []
     for *held, backoff, worker_id, task_path in rows:
         claim = Claim(*held)._replace(backoff_seconds=tuple(backoff) if backoff else None)
