@@ -2,10 +2,10 @@
 
 import time
 
-from django.tasks import task
+from reproq_django.task_class import unvalidated
 
 
-@task
+@unvalidated
 def first_line() -> float:
     """CLOCK_MONOTONIC."""
     return time.monotonic()

@@ -5,33 +5,25 @@ for a run is done before, for a task that does nothing. No receiver of the proje
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, fields
 from functools import partial
 from typing import Any, Final
 
 from django.dispatch import Signal
-from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, Task
+from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
 from django.tasks.signals import task_finished, task_started
 
 from reproq.child.run import Runner
 from reproq.child.warming import Rehearsed
 from reproq_django import executor, single_run
+from reproq_django.task_class import unvalidated
 
 ROUNDS: Final = 64
 _log: Final = logging.getLogger("django.tasks")
 
 
-def _not_validated(function: Callable[..., Any]) -> Task:
-    """A Task of a function, as `@task` makes them, but without asking the settings whether they allow it."""
-    made = object.__new__(Task)
-    for field in fields(Task):
-        object.__setattr__(made, field.name, function if field.default is MISSING else field.default)
-    return made
-
-
-@_not_validated
+@unvalidated
 def nothing(*args: Any) -> list[Any]:
     """The task that is rehearsed."""
     return list(args)

@@ -1,7 +1,7 @@
 """`ReproqTask`: Django's Task with our options as fields, and one way to make a Task that no backend validates."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from typing import Any, Self
 
@@ -97,6 +97,15 @@ class ReproqTask(Task):
                         f"enqueue_many takes a tuple, list or dict of arguments for each run; item {place} is "
                         f"{item!r:.40}, of type {type(item).__qualname__}; for one argument, write (value,)"
                     )
+
+
+def unvalidated(function: Callable[..., Any]) -> Task:
+    """A Task of a function, as `@task` makes them, but without asking the settings whether they allow it: for tasks of
+    ours, which any project must be able to import."""
+    made = object.__new__(Task)
+    for field in fields(Task):
+        object.__setattr__(made, field.name, function if field.default is MISSING else field.default)
+    return made
 
 
 def altered[One: (Task, TaskResult)](one: One, **changes: Any) -> One:

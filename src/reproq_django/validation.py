@@ -1,6 +1,7 @@
 """What a Task must be, beyond Django's own rules: shared by our backend and the ones for tests."""
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -64,8 +65,11 @@ class TaskRules:
 
 
 def check_reachable(task: Task, task_aliases: Mapping[str, str]) -> None:
-    """Raise InvalidTask for a task of a shell or script itself: to a worker, `__main__` is another program."""
-    if task.func.__module__ == "__main__" and task.module_path not in task_aliases:
+    """Raise InvalidTask for a task of a shell or script itself: to a worker, `__main__` is another program, and what is
+    typed into Django's shell bears the name of a module that does not have it."""
+    function, module = task.func, task.func.__module__
+    is_elsewhere = module != "__main__" and hasattr(sys.modules.get(module), function.__name__)
+    if not is_elsewhere and task.module_path not in task_aliases:
         raise InvalidTask(
             f"Task {task.module_path} is defined in the program that was started (a shell, a script, python -m), where "
             "no worker can find it; define it in a module, such as tasks.py of an app, and import it from there."

@@ -262,6 +262,15 @@ def test_a_task_of_a_shell_is_refused_since_no_worker_finds_it(task_of_a_shell, 
     assert count_runs() == 0
 
 
+@pytest.mark.parametrize("module", [None, "django.core.management.commands.shell"])
+def test_a_task_of_djangos_shell_is_refused_too(module, count_runs):
+    shell = {"__name__": module, "task": task}
+    exec("@task\ndef add(left, right=0): return left + right", shell)
+    with pytest.raises(InvalidTask, match="where no worker can find it"):
+        shell["add"].enqueue(1)
+    assert count_runs() == 0
+
+
 def test_a_task_of_a_shell_may_be_an_old_name_of_one_that_workers_have(task_of_a_shell):
     options = {"TASK_ALIASES": {"__main__.add": "tests.django.tasks.add"}}
     with override_settings(TASKS={"default": {"BACKEND": OURS, "OPTIONS": options}}):

@@ -106,15 +106,29 @@ def test_nobody_rescues_a_run_whose_row_is_held(database: Database, dsn: str, he
 
 
 @pytest.mark.parametrize(
-    ("seen_ago", "started_after", "ended_ago", "is_left"),
-    [(5, -1, 10, True), (31, -1, 10, False), (5, 1, 10, False), (5, -1, 121, False)],
-    ids=["its worker is seen", "is not seen", "is another that bears its name", "has had its time"],
+    ("seen_ago", "started_after", "renewed_after", "ended_ago", "is_left"),
+    [
+        (5, -1, 10, 10, True),
+        (31, -1, 10, 10, False),
+        (5, 1, 10, 10, False),
+        (5, -1, 0, 10, False),
+        (5, -1, 10, 121, False),
+    ],
+    ids=["its worker is seen", "is not seen", "is another that bears its name", "never renewed it", "has had its time"],
 )
-def test_a_lease_that_has_ended_is_left_to_a_worker_that_lives(
-    database: Database, held: list[int], seen_ago: int, started_after: int, ended_ago: int, is_left: bool
+def test_a_lease_that_has_ended_is_left_to_a_worker_that_lives_and_has_renewed_it(
+    database: Database,
+    held: list[int],
+    seen_ago: int,
+    started_after: int,
+    renewed_after: int,
+    ended_ago: int,
+    is_left: bool,
 ) -> None:
-    moment = NOW + timedelta(seconds=30 + ended_ago)
+    lease_ends = NOW + timedelta(seconds=30 + renewed_after)
+    moment = lease_ends + timedelta(seconds=ended_ago)
     with database.transaction() as cursor:
+        cursor.execute("UPDATE task_runs SET lease_expires_at = %s", [lease_ends])
         cursor.execute(
             "INSERT INTO reproq_workers (worker_id, started_at, last_seen_at) VALUES ('w-1', %s, %s)",
             [NOW + timedelta(seconds=started_after), moment - timedelta(seconds=seen_ago)],

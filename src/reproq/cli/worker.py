@@ -56,7 +56,7 @@ def worker_flags(command: Any) -> Any:
 @click.command()
 @database_options
 @worker_flags
-@click.option("--any-queue", is_flag=True, help="Serve queues that QUEUES does not name, too: for runs from SQL.")
+@click.option("--any-queue", is_flag=True, help="Let --queues name what QUEUES does not: for runs from SQL.")
 @click.option("--burst", is_flag=True, help="End when nothing is left to run now or within a minute.")
 @click.option("--requeue-id", metavar="ID", help="Run nothing: enqueue a copy of this run, and end.")
 @click.option(

@@ -20,7 +20,8 @@ from reproq.store.statements import Cursor, fetch_all, fetch_one
 
 RESCUE_LIMIT: Final = 100
 LEASES_MORE: Final = 4.0
-"""So many leases after the first a claim is left to a worker that lives; one that it knows nothing of comes back then."""
+"""So many leases after its own a claim is left to a worker that lives and has renewed it. One that was never renewed may
+be one that its worker knows nothing of, as the answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def expired(
 ) -> list[tuple[Claim, str, str]]:
     """Lock up to `limit` claims whose lease ran out: `(claim, worker_id, task_path)` each.
 
-    A worker that is seen had its renewal passed over, since somebody held the row: it has `LEASES_MORE` for that.
+    That of a worker which is seen, and has renewed it before, was passed over, since somebody held the row: it has
+    `LEASES_MORE` for that.
     """
     patience_seconds = LEASES_MORE * lease_seconds
     params = {"lease_seconds": lease_seconds, "patience_seconds": patience_seconds, "limit": limit, "now": now}

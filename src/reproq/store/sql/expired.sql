@@ -1,5 +1,5 @@
 -- Claims whose lease ran out on a server that is up for longer than a lease, locked for the one rescuer that decides, but for
--- those of a worker that lives and has only been kept from renewing them, which has some leases more.
+-- those of a worker that lives and has renewed them before, but was kept from it now, which has some leases more.
 SELECT
     run.id, run.claim_token, run.attempts, run.failures, run.releases, run.max_attempts, run.spec_hash,
     run.backoff_seconds, run.worker_id, run.task_path
@@ -13,6 +13,7 @@ WHERE
     )
     AND NOT (
         run.lease_expires_at > coalesce(%(now)s::timestamptz, now()) - %(patience_seconds)s::float8 * interval '1 second'
+        AND run.lease_expires_at > run.claimed_at + %(lease_seconds)s::float8 * interval '1 second'
         AND EXISTS (
             SELECT FROM reproq_workers AS owner
             WHERE
