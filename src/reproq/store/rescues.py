@@ -20,8 +20,8 @@ from reproq.store.statements import Cursor, fetch_all, fetch_one
 
 RESCUE_LIMIT: Final = 100
 LEASES_MORE: Final = 4.0
-"""So many leases after its own a claim is left to a worker that lives and has renewed it. One that was never renewed may
-be one that its worker knows nothing of, as the answer was lost."""
+"""So many leases after its own a claim is left to a worker that lives and has renewed it. One that was never renewed
+may be one that its worker knows nothing of, as the answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
