@@ -112,7 +112,7 @@ def test_nobody_rescues_a_run_whose_row_is_held(database: Database, dsn: str, he
         (31, -1, 10, 10, False),
         (5, 1, 10, 10, False),
         (5, -1, 0, 10, False),
-        (5, -1, 10, 121, False),
+        (5, -1, 10, 31, False),
     ],
     ids=["its worker is seen", "is not seen", "is another that bears its name", "never renewed it", "has had its time"],
 )

@@ -19,9 +19,9 @@ from reproq.store.finalising import Finalisation, finalize
 from reproq.store.statements import Cursor, fetch_all, fetch_one
 
 RESCUE_LIMIT: Final = 100
-LEASES_MORE: Final = 4.0
+LEASES_MORE: Final = 1.0
 """So many leases after its own a claim is left to a worker that lives and has renewed it. One that was never renewed
-may be one that its worker knows nothing of, as the answer was lost."""
+may be one that its worker knows nothing of, as the answer was lost; and a name that is seen may be another's by now."""
 
 
 @dataclass(frozen=True, slots=True)
