@@ -98,6 +98,8 @@ def test_a_worker_of_any_project_runs_them(dsn: str, pg: psycopg.Connection) -> 
         (("--run-after-percent", "101"), "101.0 is not in the range 0<=x<=100"),
         (("--run-after-percent", "-1"), "-1.0 is not in the range 0<=x<=100"),
         (("--payload-size", "-5"), "-5 is not in the range 0<=x<=1000000"),
+        (("--rate", "nan"), "nan is not in the range 0<x<=1000000"),
+        (("--run-after-percent", "nan"), "nan is not in the range 0<=x<=100"),
         (("--rate", "0"), "0.0 is not in the range 0<x<=1000000"),
         (("--queues", "default,,low"), "the queue name '' must be a text of 1 to 200 characters"),
         (("--queues", "*"), "the queue name '*' must be printable, without commas, asterisks"),

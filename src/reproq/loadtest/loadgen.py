@@ -34,6 +34,16 @@ LEAST_PRIORITY, GREATEST_PRIORITY = -100, 100
 _TASK_PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
+class _Between(click.FloatRange):
+    """A range that "nan" is not in, which compares as neither below nor above it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 def _queues(context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in value.split(","))
     for name in names:
@@ -82,7 +92,7 @@ def _task_path(context: click.Context, option: click.Parameter, value: str) -> s
     "later_percent",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(0, 100),
+    type=_Between(0, 100),
     help=f"How many of a hundred are scheduled, for some time in the next {LATEST_SECONDS:g} s.",
 )
 @click.option(
@@ -97,7 +107,7 @@ def _task_path(context: click.Context, option: click.Parameter, value: str) -> s
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 1_000_000, min_open=True),
+    type=_Between(0, 1_000_000, min_open=True),
     help="Runs a second; as many as possible when left out.",
 )
 @click.option(
