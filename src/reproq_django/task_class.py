@@ -99,11 +99,11 @@ class ReproqTask(Task):
                     )
 
 
-def unvalidated(function: Callable[..., Any]) -> Task:
+def unvalidated(function: Callable[..., Any]) -> ReproqTask:
     """A Task of a function, as `@task` makes them, but without asking the settings whether they allow it: for tasks of
     ours, which any project must be able to import."""
-    made = object.__new__(Task)
-    for field in fields(Task):
+    made = object.__new__(ReproqTask)
+    for field in fields(ReproqTask):
         object.__setattr__(made, field.name, function if field.default is MISSING else field.default)
     return made
 
