@@ -1,15 +1,20 @@
 """The rehearsal of a run in the template of the executor `fork`: a project notices nothing of it."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from django.dispatch import Signal
+from django.test import override_settings
 
 from reproq_django import rehearsed
 from tests.django.test_runner import PAYLOAD
+
+OURS = "reproq_django.backend.ReproqBackend"
 
 TASKS = """
 import logging
@@ -84,3 +89,10 @@ def test_a_receiver_that_is_connected_during_a_rehearsal_stays_connected() -> No
         signal.send(None)
     signal.send(None)
     assert heard == ["late", "early", "late"]
+
+
+@pytest.mark.parametrize(("module", "name"), [("noop", "do_nothing"), ("first_line", "first_line")])
+def test_what_load_tools_enqueue_can_be_imported_whatever_queues_a_project_has(module, name):
+    with override_settings(TASKS={"default": {"BACKEND": OURS, "QUEUES": ["mail"]}}):
+        imported = importlib.reload(importlib.import_module(f"reproq_django.{module}"))
+    assert getattr(imported, name).module_path == f"reproq_django.{module}.{name}"

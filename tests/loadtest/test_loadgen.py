@@ -90,12 +90,6 @@ def test_a_worker_of_any_project_runs_them(dsn: str, pg: psycopg.Connection) -> 
     assert statuses(pg) == {"SUCCESSFUL": 20}
 
 
-def test_a_worker_of_a_project_without_the_default_queue_runs_them(dsn: str, pg: psycopg.Connection) -> None:
-    reproq(dsn, "loadgen", "--tasks", "20", "--run-after-percent", "0", PROJECT_QUEUES="mail")
-    reproq(dsn, "worker", "--burst", "--queues", "mail", PROJECT_QUEUES="mail")
-    assert statuses(pg) == {"SUCCESSFUL": 20}
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
