@@ -32,7 +32,7 @@ from reproq_django.settled import Settled, settle
 from reproq_django.signals import send_enqueued
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, effective, stated
-from reproq_django.validation import TaskRules, check_reachable, surely_taken
+from reproq_django.validation import TaskRules, bind, check_reachable, surely_taken
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
 BATCH: Final = 1000
@@ -139,7 +139,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
     def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:
         spec = spec_of(prepared.task_path, args, kwargs, self.settled.max_payload_bytes)
         if kwargs or len(args) not in prepared.surely_taken:
-            self.validate_call(prepared.task, args, kwargs)
+            bind(prepared.task, args, kwargs)
         return NewRun(spec, nonce, prepared.terms)
 
     def get_result(self, result_id: str) -> TaskResult:

@@ -45,15 +45,8 @@ class TaskRules:
 
     def validate_call(self, task: Task, args: Any, kwargs: Any) -> None:
         """Raise WrongArguments, naming task and signature, for a call that could only fail, attempt for attempt."""
-        if not kwargs and len(args) in surely_taken(task):
-            return
-        if (signature := _signature(task.func)) is None:
-            return
-        context = [None] if task.takes_context else []
-        try:
-            signature.bind(*context, *args, **kwargs)
-        except TypeError as error:
-            raise WrongArguments(f"{task.module_path}{signature} does not take these arguments: {error}") from None
+        if kwargs or len(args) not in surely_taken(task):
+            bind(task, args, kwargs)
 
     def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
         """The results of many calls, `(task, args, kwargs)` each, in their order."""
@@ -62,6 +55,17 @@ class TaskRules:
     async def aenqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
         """`enqueue_many` in async code."""
         return await sync_to_async(self.enqueue_many, thread_sensitive=True)(calls)
+
+
+def bind(task: Task, args: Any, kwargs: Any) -> None:
+    """Raise WrongArguments, naming task and signature, where the function does not take these arguments."""
+    if (signature := _signature(task.func)) is None:
+        return
+    context = [None] if task.takes_context else []
+    try:
+        signature.bind(*context, *args, **kwargs)
+    except TypeError as error:
+        raise WrongArguments(f"{task.module_path}{signature} does not take these arguments: {error}") from None
 
 
 def check_reachable(task: Task, task_aliases: Mapping[str, str]) -> None:

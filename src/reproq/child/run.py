@@ -27,11 +27,11 @@ EXIT_CANNOT_REPLY: Final = 70
 READ_BYTES: Final = 65536
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """What a child does while it waits, unless it is told otherwise."""
 
 
-def run_one(channel: int, runner: Runner, max_return_bytes: int, idle: Callable[[], None] = _nothing) -> Never:
+def run_one(channel: int, runner: Runner, max_return_bytes: int, idle: Callable[[], None] = nothing) -> Never:
     """Wait for a payload on `channel`, run it, reply, and end this process. Returns never, whatever the task does.
 
     `idle` is called once, if nothing comes for as long as the descriptor waits (SO_RCVTIMEO).
@@ -94,7 +94,7 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(Kind.EXCEPTION, f"{kind.__module__}.{kind.__qualname__}", message, trace)
 
 
-def read_frame(channel: int, idle: Callable[[], None] = _nothing) -> bytes | None:
+def read_frame(channel: int, idle: Callable[[], None] = nothing) -> bytes | None:
     """The one message on a descriptor; None at its end. `idle` is called once if at first there is nothing to read for
     as long as the descriptor waits: for ever, unless it was told otherwise."""
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reproq.child.reply import bounded, encode_return
-from reproq.child.run import Runner, attempt
+from reproq.child.run import Runner, attempt, nothing
 from reproq.frames import frame
 from reproq.lifecycle import Failure, Success
 from reproq.spec import hash_document
@@ -38,7 +38,7 @@ def runner_of(found: Rehearsed | Runner) -> Runner:
 def warm_up_of(found: Rehearsed | Runner, max_return_bytes: int) -> Callable[[], None]:
     """What a child does while it waits, with what a setup function has returned. It never raises."""
     body = made_up_payload()
-    rehearse = found.rehearse if isinstance(found, Rehearsed) else _nothing
+    rehearse = found.rehearse if isinstance(found, Rehearsed) else nothing
 
     def rehearsed(message: dict[str, Any]) -> Success | Failure:
         rehearse()
@@ -64,7 +64,3 @@ def made_up_payload() -> bytes:
 def made_up_run(message: dict[str, Any]) -> Success | Failure:
     """The runner of that."""
     return encode_return([message["args"], message["kwargs"]])
-
-
-def _nothing() -> None:
-    pass

@@ -1,5 +1,6 @@
 """`reproq loadgen`: enqueue many made-up runs, in batches of one statement and one transaction each."""
 
+import math
 import re
 import secrets
 import time
@@ -39,7 +40,7 @@ class _Between(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number: float = super().convert(value, param, ctx)
-        if number != number:
+        if math.isnan(number):
             self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
         return number
 

@@ -147,8 +147,7 @@ def send_many(cursor: Cursor, batch: Sequence[NewRun], now: datetime | None = No
 
 def answers_to_many(cursor: Cursor) -> EnqueuedMany:
     """The second half: the answers to what this cursor sent."""
-    run_ids, enqueued_at, run_afters = cursor.fetchone()
-    return EnqueuedMany(run_ids, enqueued_at, run_afters)
+    return EnqueuedMany(*cursor.fetchone())
 
 
 def wake(cursor: Cursor, queue_names: Iterable[str], now: datetime | None = None) -> None:
