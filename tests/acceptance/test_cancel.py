@@ -1,7 +1,6 @@
 """`reproq cancel` through the real door, with real workers: how the run really ended is what the caller is told."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,16 @@ def test_a_run_that_has_not_started_is_cancelled_at_once(
     assert result.errors[0].exception_class_path == "reproq.errors.RunCancelled"
 
 
-def test_a_run_under_way_is_stopped_within_two_seconds(
+def test_a_run_under_way_is_stopped_long_before_the_next_heartbeat(
     dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:
     result = enqueue("sleep", 600)
-    with worker(dsn, log):
+    with worker(dsn, log, "--lease", "10m", "--heartbeat", "3m"):
         wait_for("the run to start", lambda: statuses(pg) == {"RUNNING": 1})
-        began = time.monotonic()
         assert json.loads(reproq(dsn, "cancel", number(result), "--json").stdout)["status"] == "CANCELLED"
-        commands_own_start = 1.0
-        assert time.monotonic() - began < 2 + commands_own_start
+    took = pg.execute("SELECT extract(epoch FROM finished_at - cancel_requested_at)::float8 FROM task_runs").fetchone()
+    assert took is not None
+    assert took[0] < 30  # two seconds where nothing else wants the processor
     result.refresh()
     assert (result.attempts, len(result.errors)) == (1, 1)
 
