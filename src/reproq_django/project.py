@@ -6,9 +6,11 @@ A project is found by `--settings`, by DJANGO_SETTINGS_MODULE, or by the manage.
 import os
 import re
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import conninfo
@@ -72,7 +74,9 @@ def _read(backend: str, module: str, starts: bool, given: str) -> Project:
     path = (_root_of(module),)
     queues = (conf.queue_names(backend), conf.queue_names_in(backend))
     about = (conf.migrate_command(database), faults, lambda: _schedule_faults(backend))
-    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *queues, *about, at_rest)
+    return Project(
+        source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *queues, *about, at_rest, partial(_task_fault, backend)
+    )
 
 
 def faults() -> list[Fault]:
@@ -85,6 +89,15 @@ def faults() -> list[Fault]:
     ours = (message for message in checks.run_checks() if str(message.id).startswith("reproq."))
     found = (message for message in ours if message.level > checks.INFO)
     return [Fault(f"{message.id}: {message.msg}", message.hint or "") for message in found]
+
+
+def _task_fault(backend: str, path: str, args: Sequence[Any], asker: str) -> str:
+    import django
+
+    django.setup()
+    from reproq_django.task_faults import task_fault
+
+    return task_fault(backend, path, args, asker)
 
 
 def _schedule_faults(backend: str) -> list[Fault]:

@@ -6,7 +6,7 @@ The engine knows no Django: what a Django project says comes through the entry p
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -47,8 +47,8 @@ class Project:
     """What a project brings: its settings, its database, what the template calls to import it (for one run in each
     child, or for many), what a cold interpreter runs by `-m`, and the folders to import it from; the queues that its
     tasks may be in (none: any), those of all its backends on this database, the command that makes its tables,
-    what it finds wrong with itself, and with the schedules in its database, and whether that is a server of the
-    project's own which does not run."""
+    what it finds wrong with itself, and with the schedules in its database, whether that is a server of the project's
+    own which does not run, and why a task (by path, with positional arguments, as somebody names it) cannot be run."""
 
     source: Source
     dsn: str
@@ -62,6 +62,7 @@ class Project:
     faults: Callable[[], list[Fault]] = list
     schedule_faults: Callable[[], list[Fault]] = list
     at_rest: bool = False
+    task_fault: Callable[[str, Sequence[Any], str], str] = lambda path, args, asker: ""
 
 
 NO_PROJECT: Final = Project(Source("no project", {}), "", "")
