@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -240,6 +241,17 @@ def test_status_names_a_queue_that_nobody_serves(dsn: str, enqueue: Callable[...
     enqueue("add", 1, 2, queue_name="mail")
     assert "queue      mail: runs are READY, and no worker serves it" in reproq(dsn, "status").stdout
     assert json.loads(reproq(dsn, "status", "--json").stdout)["unserved_queues"] == ["mail"]
+
+
+def test_status_tells_how_to_start_a_worker_that_this_project_takes_and_that_serves_what_waits(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    queues = {"PROJECT_QUEUES": "mail,audit"}
+    reproq(dsn, "loadgen", "--tasks", "3", "--queues", "audit", "--run-after-percent", "0", **queues)
+    said = reproq(dsn, "status", **queues).stdout
+    (command,) = re.findall(r"worker     none; start one with: reproq (.+)", said)
+    reproq(dsn, *shlex.split(command), "--burst", "--executor", "mock", REPROQ_EXEC_SLEEP="0ms", **queues)
+    assert statuses(pg) == {"SUCCESSFUL": 3}
 
 
 def test_status_here_tells_a_health_check_whether_this_hosts_worker_is_alive(
