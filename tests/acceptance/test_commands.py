@@ -169,6 +169,16 @@ def test_the_doctor_finds_what_is_right_and_what_the_tests_server_does_for_speed
     assert set(found) >= {"database", "LISTEN", "clock", "connections", "migrations", "encoding"}
 
 
+def test_a_worker_with_a_lease_that_one_lost_connection_may_cost_says_so_once_with_every_part(dsn: str) -> None:
+    mock = ("worker", "--burst", "--executor", "mock")
+    assert "lease_short" not in reproq(dsn, *mock).stderr
+    said = reproq(dsn, *mock, "--lease", "2s", "--heartbeat", "500ms", "--kill-grace", "600ms").stderr
+    (line,) = [line for line in said.splitlines() if "lease_short" in line]
+    parts = "heartbeat_seconds=0.5 database_timeout_seconds=1 connect_timeout_seconds=5 hosts=1 kill_grace_seconds=0.6"
+    assert f"WARNING worker.lease_short {parts} sum_seconds=7.1 lease_seconds=2 next=" in line
+    assert "raise lease over 14.1s" in line
+
+
 def test_the_doctor_names_the_command_for_a_database_that_is_not_migrated(empty_dsn: str) -> None:
     result = reproq(empty_dsn, "doctor", check=False)
     assert result.returncode == 3
