@@ -28,6 +28,8 @@ _FLAT: Final[dict[type, Callable[[Any], str]]] = {
     type(None): lambda _: "null",
 }
 """How values that hold no others are written. An encoder of json's is built for each call, which takes longer."""
+PLAIN: Final = frozenset(_FLAT)
+"""The types of such values."""
 MAX_FLAT: Final = 100  # values
 _ARRAYS: Final = frozenset({list, tuple})
 _TEXT: Final = frozenset({str})
@@ -60,6 +62,11 @@ def admit(document: dict[str, Any], max_payload_bytes: int | None) -> tuple[str,
         return form, document
     plain: dict[str, Any] = _Walk(max_payload_bytes).copy(document, "")
     return _write(plain), plain
+
+
+def is_flat(value: Any) -> bool:
+    """Whether a value is a list or tuple of plain values alone: then `list(value)` is what its text reads as."""
+    return type(value) in _ARRAYS and PLAIN.issuperset(map(type, value))
 
 
 def admit_flat(task_path: Any, args: Any, kwargs: Any) -> tuple[str, str, str] | None:

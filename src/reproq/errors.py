@@ -72,6 +72,10 @@ class RunNotFound(ReproqError, LookupError):
     """No run has this id or spec hash."""
 
 
+class RunLocked(ReproqError):
+    """A run could not be changed by hand in time: somebody's transaction holds its row. Its text says whose it is."""
+
+
 # The kinds of error that have no Python exception of their own (contract 2). Stored by path; they never move.
 
 

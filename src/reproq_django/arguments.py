@@ -6,13 +6,11 @@ from typing import Any, Final, NoReturn
 
 from django.utils.json import normalize_json
 
-from reproq.canonical import MAX_DEPTH, MAX_DIGITS
+from reproq.canonical import MAX_DEPTH, MAX_DIGITS, is_flat
 from reproq.errors import InvalidArguments
 from reproq.spec import MAX_PAYLOAD_BYTES, Spec, flat_spec, make_spec
 
 INTEGER_BOUND: Final = 10**MAX_DIGITS
-_SEQUENCES: Final = frozenset({tuple, list})
-_PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
 class UnsupportedType(InvalidArguments, TypeError):
@@ -37,11 +35,6 @@ def normalised(value: Any, name: str) -> Any:
     except (TypeError, ValueError, RecursionError) as error:
         refuse(value, name)
         raise InvalidArguments(f"{name} cannot be written as JSON: {error}", name) from error
-
-
-def is_flat(value: Any) -> bool:
-    """Whether `list(value)` is what the stored text of these positional arguments reads as."""
-    return type(value) in _SEQUENCES and _PLAIN.issuperset(map(type, value))
 
 
 def refuse(value: Any, path: str, holders: tuple[int, ...] = ()) -> None:

@@ -32,7 +32,7 @@ from reproq_django.settled import Settled, settle
 from reproq_django.signals import send_enqueued
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, effective, stated
-from reproq_django.validation import TaskRules, bind, check_reachable, surely_taken
+from reproq_django.validation import TaskRules, bind, check_reachable, say_which_call, surely_taken
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
 BATCH: Final = 1000
@@ -84,12 +84,12 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
         """Insert many runs, hundreds by one statement, in the caller's own transaction: all of them or none.
 
         A call is `(task, args, kwargs)`. The results are in the order of the calls, and the signals are sent in it.
-        Raises what `enqueue` raises, for the first call that is refused, and leaves the transaction as it was; nothing
-        has been sent then, unless there are more than `BATCH` calls.
+        Raises what `enqueue` raises, for the first call that is refused, and says which item that is, counted from
+        0; it leaves the transaction as it was. Nothing has been sent then, unless there are more than `BATCH` calls.
         """
         given = list(calls)  # what makes them may need the connection itself
         starts = range(0, len(given), BATCH)
-        planned = (self._planned(given[start : start + BATCH]) for start in starts)
+        planned = (self._planned(given[start : start + BATCH], start) for start in starts)
         bulk = Bulk(self.settled.database)
         bulk.insert(planned if len(starts) > 1 else list(planned))  # of one batch, a refusal sends nothing
         if bulk.queue_names:
@@ -125,15 +125,19 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
             on_lost_contact=applied.on_lost_contact or CONTINUE,
         )
 
-    def _planned(self, calls: Sequence[tuple[Task, Any, Any]]) -> Planned:
+    def _planned(self, calls: Sequence[tuple[Task, Any, Any]], first: int) -> Planned:
         prepared = []
-        runs = []
+        runs: list[NewRun] = []
         known: dict[int, Prepared] = {}  # `calls` keep the Tasks, and so their ids, alive
-        for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
-            if (one := known.get(id(task))) is None:
-                one = known[id(task)] = self._prepared.of(task)
-            prepared.append(one)
-            runs.append(self._new_run(one, args, kwargs, nonce))
+        try:
+            for (task, args, kwargs), nonce in zip(calls, nonces(len(calls)), strict=True):
+                if (one := known.get(id(task))) is None:
+                    one = known[id(task)] = self._prepared.of(task)
+                prepared.append(one)
+                runs.append(self._new_run(one, args, kwargs, nonce))
+        except Exception as error:
+            say_which_call(error, first + len(runs))
+            raise
         return Planned(prepared, runs, calls)
 
     def _new_run(self, prepared: Prepared, args: Any, kwargs: Any, nonce: int) -> NewRun:

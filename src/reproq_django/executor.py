@@ -22,6 +22,7 @@ from django.tasks.base import TaskError
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
+from reproq.canonical import PLAIN
 from reproq.child.cold import main
 from reproq.child.run import Runner, failure_of
 from reproq.errors import BadReturn, InvalidArguments, UnknownTask
@@ -29,11 +30,10 @@ from reproq.lifecycle import Failure, Kind, Success
 from reproq_django.arguments import normalised, refuse
 from reproq_django.libpq import keep_environment
 from reproq_django.named_task import NamedTask, find_named, moment_of
-from reproq_django.results import put, task_errors, unfinished
+from reproq_django.results import Slot, task_errors, unfinished
 from reproq_django.signals import send_finished, send_started
 
 logger = logging.getLogger(__name__)
-_PLAIN: Final = frozenset({str, int, bool})
 _json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode  # json.dumps would build one a call
 
 
@@ -90,11 +90,11 @@ def _running_result(message: dict[str, Any], task: Task) -> TaskResult:
     now = timezone.now()
     enqueued_at = moment_of(message["enqueued_at"])
     result = unfinished(task, message["result_id"], message["backend"], message["args"], message["kwargs"], enqueued_at)
-    put(result, "status", TaskResultStatus.RUNNING)
-    put(result, "started_at", moment_of(message["started_at"]) or now)
-    put(result, "last_attempted_at", now)
-    put(result, "errors", task_errors(message["errors"]))
-    put(result, "worker_ids", list(message["worker_ids"]))
+    Slot.status(result, TaskResultStatus.RUNNING)
+    Slot.started_at(result, moment_of(message["started_at"]) or now)
+    Slot.last_attempted_at(result, now)
+    Slot.errors(result, task_errors(message["errors"]))
+    Slot.worker_ids(result, list(message["worker_ids"]))
     return result
 
 
@@ -109,7 +109,7 @@ def _attempt(result: TaskResult, known: NamedTask) -> Success | Failure:
         value, text = _encoded(returned)
     except BadReturn as error:
         return _failed(result, sender, Kind.BAD_RETURN, error)
-    put(result, "_return_value", value)
+    Slot.return_value(result, value)
     _finish(result, sender, TaskResultStatus.SUCCESSFUL)
     return Success(text)
 
@@ -126,7 +126,7 @@ def _encoded(returned: Any) -> tuple[Any, str]:
         return None, "null"
     said = "the task succeeded, but its return value cannot be stored, so the run has failed and is not run again"
     try:
-        value = returned if type(returned) in _PLAIN else normalised(returned, "return_value")
+        value = returned if type(returned) in PLAIN else normalised(returned, "return_value")
         return value, _json(value)
     except Exception as error:
         raise BadReturn(f"{said}: {_fault(returned, error)}") from error
@@ -152,8 +152,8 @@ def _failed(result: TaskResult, sender: type, kind: Kind, error: BaseException) 
 
 
 def _finish(result: TaskResult, sender: type, status: TaskResultStatus) -> None:
-    put(result, "finished_at", timezone.now())
-    put(result, "status", status)
+    Slot.finished_at(result, timezone.now())
+    Slot.status(result, status)
     try:
         send_finished(sender, result)
     except BaseException:  # SystemExit in a receiver: send_robust lets that through

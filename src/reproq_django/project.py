@@ -6,16 +6,18 @@ A project is found by `--settings`, by DJANGO_SETTINGS_MODULE, or by the manage.
 import os
 import re
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import conninfo
 
 from reproq.cli.project import Fault, Project
 from reproq.errors import ConfigurationError, DatabaseUnavailable
-from reproq_django.embedded import ensure_running
+from reproq_django.embedded import ensure_running, is_at_rest, is_led_to
 
 SETUP: Final = "reproq_django.rehearsed:setup"
 SETUP_FOR_MANY: Final = "reproq_django.many_runs:setup"
@@ -23,13 +25,14 @@ MODULE: Final = "reproq_django.executor"
 _MANAGE_DEFAULT: Final = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
 
-def find(backend: str, settings_module: str | None, starts: bool) -> Project | None:
-    """The project around us, or None; `starts` its database, where it is an embedded one.
+def find(backend: str, settings_module: str | None, starts: bool, given: str = "") -> Project | None:
+    """The project around us, or None; `starts` its database, where it is an embedded one, unless the address that is
+    `given` leads elsewhere.
 
     Raises ConfigurationError for a project that cannot be used, with the reason.
     """
     module = choose_settings(settings_module)
-    return _read(backend, module, starts) if module else None
+    return _read(backend, module, starts, given) if module else None
 
 
 def choose_settings(settings_module: str | None) -> str | None:
@@ -51,8 +54,9 @@ def _of_manage_py() -> str | None:
     return found[1] if found else None
 
 
-def _read(backend: str, module: str, starts: bool) -> Project:
+def _read(backend: str, module: str, starts: bool, given: str) -> Project:
     from django.core.exceptions import ImproperlyConfigured
+    from django.db import connections
     from django.utils.connection import ConnectionDoesNotExist
 
     from reproq_django import conf
@@ -61,7 +65,8 @@ def _read(backend: str, module: str, starts: bool) -> Project:
         _refuse_what_is_not_ours(backend)
         source = conf.options_source(backend)
         database = conf.database_alias(backend)
-        dsn = database_address(database, starts)
+        dsn = database_address(database, starts, given)
+        at_rest = is_at_rest(connections[database].settings_dict)
     except (ImportError, ImproperlyConfigured, ConnectionDoesNotExist) as error:
         raise ConfigurationError(
             f"the Django settings {module} cannot be used: {error}; correct --settings or DJANGO_SETTINGS_MODULE"
@@ -69,7 +74,9 @@ def _read(backend: str, module: str, starts: bool) -> Project:
     path = (_root_of(module),)
     queues = (conf.queue_names(backend), conf.queue_names_in(backend))
     about = (conf.migrate_command(database), faults, lambda: _schedule_faults(backend))
-    return Project(source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *queues, *about)
+    return Project(
+        source, dsn, SETUP, SETUP_FOR_MANY, MODULE, path, *queues, *about, at_rest, partial(_task_fault, backend)
+    )
 
 
 def faults() -> list[Fault]:
@@ -82,6 +89,15 @@ def faults() -> list[Fault]:
     ours = (message for message in checks.run_checks() if str(message.id).startswith("reproq."))
     found = (message for message in ours if message.level > checks.INFO)
     return [Fault(f"{message.id}: {message.msg}", message.hint or "") for message in found]
+
+
+def _task_fault(backend: str, path: str, args: Sequence[Any], asker: str) -> str:
+    import django
+
+    django.setup()
+    from reproq_django.task_faults import task_fault
+
+    return task_fault(backend, path, args, asker)
 
 
 def _schedule_faults(backend: str) -> list[Fault]:
@@ -108,9 +124,9 @@ def _root_of(settings_module: str) -> str:
     return str(location.parents[settings_module.count(".") + (location.name == "__init__.py")])
 
 
-def database_address(alias: str, starts: bool) -> str:
+def database_address(alias: str, starts: bool, given: str = "") -> str:
     """The address that Django uses for one alias, as libpq reads it: every value quoted, never pasted into a URL. That
-    of an embedded server is known for sure once it runs."""
+    of an embedded server is known for sure once it runs; where another address is `given`, none is started for it."""
     from django.db import connections
 
     connection = connections[alias]
@@ -120,12 +136,21 @@ def database_address(alias: str, starts: bool) -> str:
             'TASKS[…]["OPTIONS"]["DATABASE"]'
         )
     try:
-        if starts:  # a worker becomes a sub-reaper later, and must not adopt the server
+        if starts and (not given or is_led_to(connection.settings_dict, host_of(given))):
+            # A worker becomes a sub-reaper later, and must not adopt the server.
             ensure_running(connection.settings_dict)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(f"the database of DATABASES[{alias!r}] cannot be reached: {error}") from error
     given = {name: value for name, value in connection.get_connection_params().items() if name not in _DJANGO_ONLY}
     return conninfo.make_conninfo("", **given)
+
+
+def host_of(dsn: str) -> str:
+    """The host of an address, nothing where it names none or cannot be parsed."""
+    try:
+        return str(conninfo.conninfo_to_dict(dsn).get("host") or "")
+    except psycopg.ProgrammingError:  # whoever connects says so, without its password
+        return ""
 
 
 _DJANGO_ONLY: Final = {"cursor_factory", "context", "prepare_threshold", "autocommit", "row_factory"}

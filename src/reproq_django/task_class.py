@@ -94,8 +94,9 @@ class ReproqTask(Task):
                     yield self, (), item
                 case _:
                     raise TypeError(
-                        f"enqueue_many takes a tuple, list or dict of arguments for each run; item {place} is "
-                        f"{item!r:.40}, of type {type(item).__qualname__}; for one argument, write (value,)"
+                        "enqueue_many takes a tuple, list or dict of arguments for each run; "
+                        f"item {place} (counted from 0) is {item!r:.40}, of type {type(item).__qualname__}; "
+                        "for one argument, write (value,)"
                     )
 
 

@@ -50,11 +50,25 @@ class TaskRules:
 
     def enqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
         """The results of many calls, `(task, args, kwargs)` each, in their order."""
-        return [self.enqueue(task, args, kwargs) for task, args, kwargs in calls]  # type: ignore[attr-defined]
+        given = list(calls)
+        results: list[TaskResult] = []
+        try:
+            for task, args, kwargs in given:
+                results.append(self.enqueue(task, args, kwargs))  # type: ignore[attr-defined]
+        except Exception as error:
+            say_which_call(error, len(results))
+            raise
+        return results
 
     async def aenqueue_many(self, calls: Iterable[tuple[Task, Any, Any]]) -> list[TaskResult]:
         """`enqueue_many` in async code."""
         return await sync_to_async(self.enqueue_many, thread_sensitive=True)(calls)
+
+
+def say_which_call(error: Exception, index: int) -> None:
+    """Let the error of one of many calls begin with its place among them."""
+    said, *rest = error.args or ("",)
+    error.args = (f"item {index} (counted from 0): {said}", *rest)
 
 
 def bind(task: Task, args: Any, kwargs: Any) -> None:

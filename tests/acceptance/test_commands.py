@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,6 +169,16 @@ def test_the_doctor_finds_what_is_right_and_what_the_tests_server_does_for_speed
     assert set(found) >= {"database", "LISTEN", "clock", "connections", "migrations", "encoding"}
 
 
+def test_a_worker_with_a_lease_that_one_lost_connection_may_cost_says_so_once_with_every_part(dsn: str) -> None:
+    mock = ("worker", "--burst", "--executor", "mock")
+    assert "lease_short" not in reproq(dsn, *mock).stderr
+    said = reproq(dsn, *mock, "--lease", "2s", "--heartbeat", "500ms", "--kill-grace", "600ms").stderr
+    (line,) = [line for line in said.splitlines() if "lease_short" in line]
+    parts = "heartbeat_seconds=0.5 database_timeout_seconds=1 connect_timeout_seconds=5 hosts=1 kill_grace_seconds=0.6"
+    assert f"WARNING worker.lease_short {parts} sum_seconds=7.1 lease_seconds=2 next=" in line
+    assert "raise lease over 14.1s" in line
+
+
 def test_the_doctor_names_the_command_for_a_database_that_is_not_migrated(empty_dsn: str) -> None:
     result = reproq(empty_dsn, "doctor", check=False)
     assert result.returncode == 3
@@ -240,6 +251,17 @@ def test_status_names_a_queue_that_nobody_serves(dsn: str, enqueue: Callable[...
     enqueue("add", 1, 2, queue_name="mail")
     assert "queue      mail: runs are READY, and no worker serves it" in reproq(dsn, "status").stdout
     assert json.loads(reproq(dsn, "status", "--json").stdout)["unserved_queues"] == ["mail"]
+
+
+def test_status_tells_how_to_start_a_worker_that_this_project_takes_and_that_serves_what_waits(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    queues = {"PROJECT_QUEUES": "mail,audit"}
+    reproq(dsn, "loadgen", "--tasks", "3", "--queues", "audit", "--run-after-percent", "0", **queues)
+    said = reproq(dsn, "status", **queues).stdout
+    (command,) = re.findall(r"worker     none; start one with: reproq (.+)", said)
+    reproq(dsn, *shlex.split(command), "--burst", "--executor", "mock", REPROQ_EXEC_SLEEP="0ms", **queues)
+    assert statuses(pg) == {"SUCCESSFUL": 3}
 
 
 def test_status_here_tells_a_health_check_whether_this_hosts_worker_is_alive(

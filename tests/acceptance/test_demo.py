@@ -28,7 +28,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_the_demo_ends_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    own = environment(tmp_path) | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/never_read"}
+    elsewhere = dict.fromkeys(("DATABASE_URL", "REPROQ_DSN"), "postgresql://nobody@127.0.0.1:1/never_read")
+    own = environment(tmp_path) | elsewhere
     command = [sys.executable, "-m", "reproq", "demo"]
     process = subprocess.Popen(command, env=own, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     output = process.communicate(timeout=240)[0].decode()

@@ -44,7 +44,9 @@ def project(tmp_path: Path, empty_dsn: str) -> Path:
     entry = {"ENGINE": "django.db.backends.postgresql", "NAME": parts["dbname"], "USER": parts.get("user", "")}
     entry |= {"HOST": parts["host"], "PORT": parts.get("port", ""), "PASSWORD": parts.get("password", "")}
     with (tmp_path / "site1" / "settings.py").open("a") as settings:
-        settings.write(f'\nINSTALLED_APPS += ["shop"]\nDATABASES = {{"default": {entry!r}}}\n')
+        if "an app that `INSTALLED_APPS` names (`shop` here)" in README:  # a stranger does what it says, and no more
+            settings.write('\nINSTALLED_APPS += ["shop"]')
+        settings.write(f'\nDATABASES = {{"default": {entry!r}}}\n')
     return tmp_path
 
 
@@ -65,6 +67,7 @@ def test_the_example_works_as_printed(project: Path, empty_dsn: str, empty_pg: p
             running.send_signal(signal.SIGTERM)
             assert running.wait(30) == 0, (project / "log").read_text()
     assert empty_pg.execute("SELECT return_value #>> '{}' FROM task_runs").fetchone() == ("receipt of order 42 sent",)
+    assert empty_pg.execute("SELECT name FROM periodic_tasks").fetchone() == ("shop.tasks.close_the_books",)
 
 
 def test_both_doors_lead_to_the_same_commands(project: Path, empty_dsn: str) -> None:

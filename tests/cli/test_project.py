@@ -15,7 +15,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The backends that a project was looked up for, in an empty folder without settings."""
     found: list[str] = []
 
-    def find_project(backend: str, settings: str | None, starts: bool) -> Project:
+    def find_project(backend: str, settings: str | None, starts: bool, given: str) -> Project:
         found.append(backend)
         return NO_PROJECT
 

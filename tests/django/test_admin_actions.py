@@ -6,6 +6,7 @@ from reproq.lifecycle import Status
 from reproq.store import interventions
 from reproq.store.runs import result_id
 from tests.django.admin_site import ALL, RUNS, act, page
+from tests.store.held import locked
 
 ACTIONS = {"replay_runs": "replay_taskrun", "retry_runs": "retry_taskrun", "cancel_runs": "cancel_taskrun"}
 
@@ -69,6 +70,34 @@ def test_a_cancelled_run_is_a_failed_result_that_says_so(staff, db):
     (error,) = result.errors
     assert (result.status, error.exception_class_path) == ("FAILED", "reproq.errors.RunCancelled")
     assert error.traceback == interventions.CANCELLED_EARLY
+
+
+@pytest.mark.parametrize("action", ["retry_runs", "cancel_runs"])
+def test_an_action_on_a_run_whose_row_is_held_changes_nothing_and_says_whose_it_is(
+    staff, run, pg, dsn, action, monkeypatch
+):
+    monkeypatch.setattr("reproq_django.admin.actions.LOCK_SECONDS", 0.5)
+    free, held = [run(Status.FAILED if action == "retry_runs" else Status.READY) for _ in range(2)]
+    before = everything(pg)
+    client = staff("view_taskrun", ACTIONS[action])
+    with locked(dsn, [held]) as other:
+        text, pid = act(client, action, free, held), other.info.backend_pid
+    assert f"Nothing was changed: run {held} could not be written to within 0.5 s" in text
+    assert f"pid {pid} (application_name" in text
+    assert everything(pg) == before
+
+
+def test_a_run_whose_row_is_held_is_not_deleted_and_its_page_says_so(staff, run, pg, dsn, monkeypatch):
+    monkeypatch.setattr("reproq_django.admin.actions.LOCK_SECONDS", 0.5)
+    held = run(Status.FAILED)
+    client = staff(*ALL)
+    with locked(dsn, [held]):
+        answer = client.post(f"{RUNS}{held}/delete/", {"post": "yes"}, follow=True)
+    text = answer.content.decode()
+    assert answer.redirect_chain == [(f"{RUNS}{held}/change/", 302)]
+    assert f"Nothing was changed: run {held} could not be written to" in text
+    assert "was deleted successfully" not in text
+    assert run.read(held).status == "FAILED"
 
 
 @pytest.mark.lesson("actions-without-permission-checks")

@@ -163,9 +163,29 @@ def test_a_batch_that_the_database_refuses_takes_the_ones_before_along(count_run
     assert count_runs() == 1
 
 
+@pytest.mark.parametrize("name", ["backend.ReproqBackend", "testing.ImmediateBackend", "testing.DummyBackend"])
+@pytest.mark.parametrize(
+    ("call", "kind", "says"),
+    [
+        ((tasks.echo, (1, {"a": [0, float("nan")]}), {}), InvalidArguments, "args[1].a[1] is nan, which JSON cannot"),
+        ((tasks.add, (1, 2, 3), {}), TypeError, "tests.django.tasks.add(left, right=0) does not take these arguments"),
+        ((tasks.add.using(queue_name="mail"), (1,), {}), InvalidTask, "Task tests.django.tasks.add is for the queue"),
+        ((tasks.add, (1,)), ValueError, "not enough values to unpack (expected 3, got 2)"),
+    ],
+)
+def test_the_error_of_a_refused_item_says_which_it_is(name, call, kind, says, monkeypatch):
+    monkeypatch.setattr(backend_module, "BATCH", 2)
+    fine = (tasks.echo, (1, 2), {})
+    ours = {"BACKEND": f"reproq_django.{name}", "QUEUES": ["default"]}
+    with override_settings(TASKS={"default": ours}), pytest.raises(kind) as refused:
+        task_backends["default"].enqueue_many([fine, fine, fine, call, fine])
+    assert str(refused.value).startswith(f"item 3 (counted from 0): {says}")
+    assert getattr(refused.value, "path", "args[1].a[1]") in ("args[1].a[1]", "")
+
+
 @pytest.mark.parametrize("item", ["abc", 7, None, {1, 2}])
 def test_an_item_that_is_no_list_of_arguments_is_named(item):
-    with pytest.raises(TypeError, match=r"item 1 is .* write \(value,\)"):
+    with pytest.raises(TypeError, match=r"item 1 \(counted from 0\) is .* write \(value,\)"):
         tasks.add.enqueue_many([(1,), item])
 
 

@@ -79,6 +79,33 @@ def test_the_configuration_is_shown_without_starting_the_server(tmp_path: Path) 
     assert run_django(tmp_path / "db", code) is False
 
 
+def test_a_command_whose_address_leads_elsewhere_starts_nothing_and_refuses_two_databases(tmp_path: Path) -> None:
+    code = """
+        import contextlib, io
+        from reproq.cli import run
+        from reproq_django import project
+        project.choose_settings = lambda given: "configured"
+        project._root_of = lambda module: "."
+        os.environ.pop("REPROQ_DSN", None)
+        os.environ["DATABASE_URL"] = "postgresql://db.invalid/shop"
+        flag = ["--dsn", "postgresql://db.invalid/shop"]
+        told = []
+        for arguments in (["status"], ["status", *flag], ["doctor"], ["worker"], ["verify", *flag], ["beat", "--once"]):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                told.append([run(arguments), said.getvalue()])
+        print(json.dumps([os.path.exists(path), told]))
+    """
+    was_started, told = run_django(tmp_path / "db", code)
+    assert was_started is False
+    assert {code for code, _ in told} == {2}
+    for _, said in told:
+        assert "leads to host=db.invalid dbname=shop, but DATABASES of the Django project to host=/" in said
+        assert "(the embedded server, which is not started for it); remove one of them" in said
+    assert told[0][1].startswith("Error: the environment variable DATABASE_URL leads")
+    assert told[1][1].startswith("Error: --dsn leads")
+
+
 def test_the_first_connection_starts_the_server_and_makes_the_database(folder: Path) -> None:
     code = """
         assert not os.path.exists(path)
@@ -89,6 +116,20 @@ def test_the_first_connection_starts_the_server_and_makes_the_database(folder: P
     """
     assert run_django(folder, code) == ["reproq", "on", True]
     assert Server(folder).status() is not None, "the server must survive the process that started it"
+
+
+def test_an_address_that_leads_to_the_embedded_server_itself_starts_it(folder: Path) -> None:
+    Server(folder).stop()
+    code = """
+        from reproq.cli import run
+        from reproq_django import project
+        project.choose_settings = lambda given: "configured"
+        project._root_of = lambda module: "."
+        os.environ["REPROQ_DSN"] = f"host={connection.get_connection_params()['host']} user=postgres dbname=postgres"
+        print(json.dumps(run(["status"])))
+    """
+    assert run_django(folder, code) == 1  # neither database of that server has our tables
+    assert Server(folder).status() is not None
 
 
 def test_djangos_test_database_is_made_cloned_and_dropped(folder: Path) -> None:

@@ -23,6 +23,7 @@ FLOORS: dict[str, tuple[int, str]] = {
             "reproq.output",
             "reproq.schedule",
             "reproq.config",
+            "reproq.margin",
             "reproq.values",
             "reproq.errors",
             "reproq.queue_names",

@@ -83,6 +83,39 @@ def test_of_the_default_queues_those_are_left_that_the_backend_allows_and_that_i
     assert {name for (name,) in pg.execute("SELECT DISTINCT queue_name FROM task_runs")} == drawn
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("tests.acceptance.project.tasks.ad", "has no 'ad' (did you mean 'add'?)"),
+        ("tests.acceptance.project.nowhere.add", "importing 'tests.acceptance.project.nowhere' raised ModuleNotFound"),
+        ("tests.acceptance.project.tasks.Path", "which is a type, not a Task"),
+        ("tests.acceptance.project.tasks.add", "add(first: int, second: int) -> int does not take these arguments"),
+    ],
+)
+def test_a_task_that_no_worker_could_run_is_refused_before_anything_is_written(
+    path: str, says: str, dsn: str, pg: psycopg.Connection
+) -> None:
+    refused = reproq(dsn, "loadgen", "--task", path, check=False)
+    assert refused.returncode == 2
+    said = " ".join(refused.stderr.split())
+    for part in (
+        path,
+        says,
+        "No run is written; give --task the path of a task that takes a seed, a number and a text",
+    ):
+        assert part in said
+    assert statuses(pg) == {}
+
+
+def test_a_task_of_the_project_that_takes_them_and_one_that_a_program_runs_are_written(
+    dsn: str, pg: psycopg.Connection, tmp_path: Path
+) -> None:
+    reproq(dsn, "loadgen", "--tasks", "5", "--task", "tests.django.tasks.echo")
+    commands = '{"media.*": ["/bin/true"]}'
+    reproq(dsn, "loadgen", "--tasks", "5", "--task", "media.resize", REPROQ_COMMANDS=commands)
+    assert sum(statuses(pg).values()) == 10
+
+
 def test_a_worker_of_any_project_runs_them(dsn: str, pg: psycopg.Connection) -> None:
     options = ("--tasks", "20", "--queues", "default,x", "--priority-dist", "-10,5", "--run-after-percent", "0")
     reproq(dsn, "loadgen", *options, "--payload-size", "10")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from reproq.cli.doctor import judge
+from reproq.cli.doctor import judge, lease_kept
 from reproq.config import Config
 from reproq.store.server import ServerFacts
 
@@ -30,3 +30,12 @@ def test_a_worker_needs_two_connections_for_its_work_one_to_listen_and_one_a_run
         found = {finding.name: finding for finding in judge(facts(connections_allowed=free), config)}
         assert found["connections"].ok is ok
         assert f"may use {needed}" in found["connections"].detail
+
+
+def test_a_lease_that_one_lost_connection_may_cost_is_advised_against_and_no_fault() -> None:
+    found = lease_kept(Config(dsn="host=db1,db2 dbname=shop"))
+    assert (found.ok, found.is_advice) == (True, True)
+    assert "connect_timeout 5 s x 2 hosts" in found.detail
+    assert "= 33 s, lease 30 s" in found.detail
+    assert "one lost connection may cost the leases of running runs; raise lease over 33s, or lower" in found.remedy
+    assert not lease_kept(Config(dsn="host=db1,db2 dbname=shop connect_timeout=3")).is_advice

@@ -8,7 +8,7 @@ from psycopg import conninfo, errors
 
 from reproq.errors import ConfigurationError
 from reproq.store.addresses import holds_password
-from reproq.store.db import Database, address, is_bad_row, is_outage
+from reproq.store.db import Database, address, connect_bounds, is_bad_row, is_outage
 
 PASSWORD = "p@ss:/w%rd"
 ENCODED = "p%40ss%3A%2Fw%25rd"
@@ -188,3 +188,24 @@ def test_limits_of_the_server_are_a_bad_row_and_an_outage_is_none() -> None:
     assert is_bad_row(errors.StatementTooComplex("…"))
     assert not is_bad_row(errors.DeadlockDetected("…"))
     assert not is_bad_row(errors.UndefinedTable("…"))
+
+
+@pytest.mark.parametrize(
+    ("dsn", "bounds"),
+    [
+        ("dbname=shop", (5, 1)),
+        ("postgresql://shop@db1/shop", (5, 1)),
+        ("postgresql://shop@db1:5432,db2:5433,db3/shop?connect_timeout=7", (7, 3)),
+        ("hostaddr=10.0.0.1,10.0.0.2", (5, 2)),
+        ("host=db1 connect_timeout=1", (2, 1)),
+    ],
+)
+def test_of_an_address_it_is_known_how_long_each_of_how_many_hosts_is_tried(
+    dsn: str, bounds: tuple[float, int]
+) -> None:
+    assert connect_bounds(dsn) == bounds
+
+
+def test_a_connect_timeout_that_is_no_number_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ConfigurationError, match=r"host=db1 has a bad value for connect_timeout: 'soon'; write whole"):
+        connect_bounds("host=db1 connect_timeout=soon")

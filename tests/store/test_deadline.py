@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from reproq.cli.worker import answer_seconds
 from reproq.config import Config
 from reproq.lifecycle import Status
+from reproq.margin import answer_seconds
 from reproq.store.db import Database, is_outage
 from reproq.store.deadline import AnswerOverdue
 from reproq.store.requests import RenewLeases

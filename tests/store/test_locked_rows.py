@@ -1,7 +1,6 @@
 """Somebody's transaction holds the row of a run that a worker has claimed: that run waits, and no other."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from reproq.store.db import Database
 from reproq.store.finalising import Finalisation, finalize
 from reproq.store.requests import FinalizeRuns, RenewLeases
 from reproq.store.workers import WorkerRow
+from tests.store.held import locked
 from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN
 
 LATER = NOW + timedelta(seconds=10)
@@ -39,15 +39,6 @@ def held(pg: psycopg.Connection) -> list[int]:
         " RETURNING id"
     )
     return [row[0] for row in pg.execute(query, [HASH, TOKEN, NOW, NOW + timedelta(seconds=30)])]
-
-
-@contextmanager
-def locked(dsn: str, run_ids: Sequence[int], how: str = "FOR UPDATE") -> Iterator[None]:
-    """While a transaction of somebody else's holds the rows of these runs."""
-    with psycopg.connect(dsn) as other:
-        other.execute(f"SELECT FROM task_runs WHERE id = ANY(%s) {how}", [list(run_ids)])
-        yield
-        other.rollback()
 
 
 def keys(run_ids: Sequence[int]) -> list[Key]:

@@ -22,6 +22,7 @@ from reproq.errors import (
     DatabaseUnavailable,
     NotMigrated,
     ReproqError,
+    RunLocked,
     RunNotFound,
 )
 from reproq.service import settle_inherited_signals
@@ -62,7 +63,7 @@ MIGRATE_BY: Final = "reproq.migrate_by"
 """In a context's meta: the command that makes the tables of the project that a command has found."""
 AS_JSON: Final = "reproq.as_json"
 """In a context's meta: whether a command answers a program."""
-UNANSWERED: Final = (ConfigurationError, DatabaseUnavailable, NotMigrated, RunNotFound)
+UNANSWERED: Final = (ConfigurationError, DatabaseUnavailable, NotMigrated, RunLocked, RunNotFound)
 """What keeps a command from answering at all: it is raised before anything is printed."""
 
 

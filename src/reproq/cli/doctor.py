@@ -14,6 +14,7 @@ from reproq.cli import ADDRESS_FROM, FOUND_SOMETHING
 from reproq.cli.one_database import Place, refuse_two_databases
 from reproq.cli.pgcron import last_of
 from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, database_options
+from reproq.cli.short_lease import margin_here
 from reproq.cli.show import as_json_text, console, json_option, unseen
 from reproq.config import Config
 from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
@@ -36,19 +37,21 @@ LANES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One answer. `remedy` says what to do, where `ok` is false."""
+    """One answer. `remedy` says what to do, where `ok` is false; or where it is an advice, that nobody need take."""
 
     name: str
     ok: bool
     detail: str
     remedy: str = ""
+    is_advice: bool = False
 
 
 @click.command()
 @database_options
 @json_option()
 def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
-    """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong."""
+    """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong; what is
+    marked ! is an advice."""
     unreached: list[Finding] = []
 
     def compare(given: Place, of_project: Place) -> None:
@@ -58,15 +61,15 @@ def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
             unreached.append(away(error))
 
     config, project = configure(flags, settings, compare)
-    findings = [*versions(), *settings_of(project), *(unreached or examine(config, project))]
+    findings = [*versions(), *settings_of(project), lease_kept(config), *(unreached or examine(config, project))]
     if as_json:
         click.echo(as_json_text([asdict(finding) for finding in findings]))
     else:
         out = console()
         for finding in findings:
-            mark = "✓" if finding.ok else "✗"
+            mark = "!" if finding.is_advice else "✓" if finding.ok else "✗"
             out.print(f"{mark} {finding.name:12} {finding.detail}", soft_wrap=True)
-            if not finding.ok:
+            if finding.is_advice or not finding.ok:
                 out.print(f"  {'':12} -> {finding.remedy}", soft_wrap=True)
     return 0 if all(finding.ok for finding in findings) else FOUND_SOMETHING
 
@@ -88,6 +91,12 @@ def settings_of(project: Project) -> Iterator[Finding]:
         yield Finding("settings", True, "Django's system checks find nothing wrong with Reproq's part")
 
 
+def lease_kept(config: Config) -> Finding:
+    """Whether a worker that is configured so keeps its leases where one connection is lost: a short one is a choice."""
+    margin = margin_here(config)
+    return Finding("lease", True, str(margin), margin.remedy, is_advice=margin.is_short)
+
+
 def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
     """What the database says; ends with the first answer that makes the others pointless."""
     where = address(config.dsn)
@@ -98,7 +107,8 @@ def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
             yield Finding("database", True, f"{where}, PostgreSQL {facts.version}")
             yield from judge(facts, config)
             if fault := mismatch(config.pooler, is_pooled(database.connected()), where):
-                yield Finding("pooler", False, *fault.split("; ", 1))
+                told, _, remedy = fault.partition("; ")
+                yield Finding("pooler", False, told, remedy)
             yield listening(database)
             yield (tables := migrated(database, project.migrate or MIGRATE))
             if tables.ok:

@@ -11,7 +11,7 @@ import click
 
 from reproq.cli import ADDRESS_FROM
 from reproq.errors import ConfigurationError, NotMigrated
-from reproq.store.db import address, opened
+from reproq.store.db import address, check_address, opened
 from reproq.store.workers import installation
 
 DJANGO_ADDRESS: Final = "DATABASES of the Django project"
@@ -41,11 +41,24 @@ def compare(given: Place, of_project: Place, ask: Callable[[Place], str]) -> Non
         say_where_from(place.source)
         found.append(ask(place))
     if found[0] != found[1]:
-        raise ConfigurationError(
-            f"{given.source} leads to {address(given.dsn)} ({found[0]}), but {of_project.source} to "
-            f"{address(of_project.dsn)} ({found[1]}); remove one of them or make them the same database. Where "
-            "DATABASE_URL is meant for another database of the project, set REPROQ_DSN to this backend's: it wins"
-        )
+        raise _two(f"{address(given.dsn)} ({found[0]})", given, f"{address(of_project.dsn)} ({found[1]})", of_project)
+
+
+def refuse_one_at_rest(given: Place, of_project: Place) -> None:
+    """Raise ConfigurationError: a server that does not run is not the one that an address leads to. To start it, only
+    to learn that, would be for nothing."""
+    check_address(given.dsn)
+    say_where_from(given.source)
+    at_rest = f"{address(of_project.dsn)} (the embedded server, which is not started for it)"
+    raise _two(address(given.dsn), given, at_rest, of_project)
+
+
+def _two(found: str, given: Place, other: str, of_project: Place) -> ConfigurationError:
+    return ConfigurationError(
+        f"{given.source} leads to {found}, but {of_project.source} to {other}; remove one of them or make them the "
+        "same database. Where DATABASE_URL is meant for another database of the project, set REPROQ_DSN to this "
+        "backend's: it wins"
+    )
 
 
 def installation_at(place: Place, *, part: str = "", answer_seconds: float = 0.0) -> str:

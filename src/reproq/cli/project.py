@@ -6,7 +6,7 @@ The engine knows no Django: what a Django project says comes through the entry p
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -16,7 +16,14 @@ from typing import Any, Final
 import click
 
 from reproq.cli import MIGRATE_BY
-from reproq.cli.one_database import DJANGO_ADDRESS, Comparison, Place, refuse_two_databases, say_where_from
+from reproq.cli.one_database import (
+    DJANGO_ADDRESS,
+    Comparison,
+    Place,
+    refuse_one_at_rest,
+    refuse_two_databases,
+    say_where_from,
+)
 from reproq.cli.queues import outside, told
 from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, origins
 from reproq.errors import ConfigurationError
@@ -39,8 +46,9 @@ class Fault:
 class Project:
     """What a project brings: its settings, its database, what the template calls to import it (for one run in each
     child, or for many), what a cold interpreter runs by `-m`, and the folders to import it from; the queues that its
-    tasks may be in (none: any), those of all its backends on this database, the command that makes its tables, and
-    what it finds wrong with itself, and with the schedules in its database."""
+    tasks may be in (none: any), those of all its backends on this database, the command that makes its tables,
+    what it finds wrong with itself, and with the schedules in its database, whether that is a server of the project's
+    own which does not run, and why a task (by path, with positional arguments, as somebody names it) cannot be run."""
 
     source: Source
     dsn: str
@@ -53,6 +61,8 @@ class Project:
     migrate: str = ""
     faults: Callable[[], list[Fault]] = list
     schedule_faults: Callable[[], list[Fault]] = list
+    at_rest: bool = False
+    task_fault: Callable[[str, Sequence[Any], str], str] = lambda path, args, asker: ""
 
 
 NO_PROJECT: Final = Project(Source("no project", {}), "", "")
@@ -113,11 +123,12 @@ def concurrency_of(config: Config) -> int:
     return config.concurrency or os.cpu_count() or 1
 
 
-def find_project(backend: str, settings: str | None, starts: bool) -> Project:
-    """The Django project around us, if there is one; `starts` its database first, where that is one of its own."""
+def find_project(backend: str, settings: str | None, starts: bool, given: str) -> Project:
+    """The Django project around us, if there is one; `starts` its database first, where that is one of its own, unless
+    the address that is `given` leads elsewhere."""
     for entry in entry_points(group="reproq.project"):
-        find: Callable[[str, str | None, bool], Project | None] = entry.load()
-        if (project := find(backend, settings, starts)) is not None:
+        find: Callable[[str, str | None, bool, str], Project | None] = entry.load()
+        if (project := find(backend, settings, starts, given)) is not None:
             return project
     return NO_PROJECT
 
@@ -135,7 +146,8 @@ def gather(
     file = _file()
     chosen = (source.values.get("backend") for source in (given, environment, file))
     backend = str(next(filter(None, chosen), "default"))
-    project = find_project(backend, settings, starts)
+    addresses = (source.values.get("dsn") for source in (given, environment))  # those that outdo a project's
+    project = find_project(backend, settings, starts, str(next(filter(None, addresses), "")))
     database = Source(DJANGO_ADDRESS, {"dsn": project.dsn} if project.dsn else {})
     return [file, database, project.source, environment, given], project
 
@@ -165,7 +177,8 @@ def configure(
     place = places["dsn"]
     if project.dsn and config.dsn != project.dsn:
         seconds = config.database_timeout
-        compare(Place(config.dsn, place, seconds), Place(project.dsn, DJANGO_ADDRESS, seconds))
+        refuse = refuse_one_at_rest if project.at_rest else compare
+        refuse(Place(config.dsn, place, seconds), Place(project.dsn, DJANGO_ADDRESS, seconds))
     say_where_from(place)
     if (context := click.get_current_context(silent=True)) is not None and project.migrate:
         context.meta[MIGRATE_BY] = project.migrate

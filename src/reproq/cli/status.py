@@ -10,6 +10,7 @@ import click
 from reproq.cli import FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
 from reproq.cli.show import as_json_text, console, json_option, unseen, when
+from reproq.cli.worker_command import start_command, worker_command
 from reproq.config import Config
 from reproq.retention import FINISHED, Rule, rules, shown
 from reproq.scheduler.pgcron import fires_alone, our_jobs
@@ -29,7 +30,7 @@ WINDOW_SECONDS: Final = 3600.0
 @click.option("--here", is_flag=True, help="Say only whether a worker of this host is alive; exit with 3 when none is.")
 def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int:
     """Show the queue and its workers."""
-    config, _ = configure(flags, settings)
+    config, project = configure(flags, settings)
     if here:
         return say_who_lives_here(config)
     with opened(config.dsn, "reproq status") as database, database.transaction() as cursor:
@@ -52,12 +53,14 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
     out.print("last hour  " + ("  ".join(f"{name} {count}" for name, count in finished.items()) or "nothing finished"))
     for worker in workers:
         out.print(line_of(worker, config))
-    command = "reproq worker" if config.backend == "default" else f"reproq worker --backend {config.backend}"
+    command = start_command(config, project.queues_here, unserved)
     if not any(worker.role == "worker" for worker in workers):
-        out.print(f"worker     none; start one with: {command}")
+        out.print(f"worker     none; start one with: {command}", soft_wrap=True)
     for name in unserved:
-        remedy = f"{command} --queues {name}"
-        out.print(f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}")
+        remedy = worker_command(config, project.queues_here, [name])
+        out.print(
+            f"queue      {name}: runs are READY, and no worker serves it; start one with: {remedy}", soft_wrap=True
+        )
     for text in lines_of(schedules, alive, jobs, command):
         out.print(text)
     for line in retention_lines(coming):

@@ -18,6 +18,7 @@ from reproq.cli.patience import WORKER, refuse_two_once_reached
 from reproq.cli.project import Project, concurrency_of, configure, database_options, flag
 from reproq.cli.replay import enqueue_again
 from reproq.cli.report import check_report_file, show_report
+from reproq.cli.short_lease import warn_of_a_short_lease
 from reproq.config import KNOBS, Config
 from reproq.errors import ConfigurationError
 from reproq.executors import Executor
@@ -28,6 +29,7 @@ from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
 from reproq.executors.pool import PoolExecutor
 from reproq.executors.spawn import SpawnExecutor
+from reproq.margin import answer_seconds
 from reproq.service import serve
 from reproq.store.db import Database, opened
 from reproq.store.lane import LONGEST_PAUSE_SECONDS
@@ -131,6 +133,7 @@ def build_worker(
     ear = Listener(Database(config.listen_dsn or config.dsn, row.worker_id)) if listens else Deaf()
     executor = build_executor(config, project)
     telemetry = Telemetry(handlers, meters, dropped, gathers=True)
+    warn_of_a_short_lease(config, telemetry)
     return Worker(config, row, store, executor, telemetry, ear=ear, burst=burst)
 
 
@@ -143,12 +146,6 @@ def longest_pause_seconds(config: Config) -> float:
 def database_of(config: Config, name: str) -> Database:
     """The database of a process that works until it is stopped."""
     return Database(config.dsn, name, answer_seconds=answer_seconds(config), pooler=config.pooler, part=WORKER)
-
-
-def answer_seconds(config: Config) -> float:
-    """How long to wait for an answer of the database. Of a lease, half at most: one that waits longer for a connection
-    that has died would be late with its renewals."""
-    return min(config.database_timeout, config.lease / 2)
 
 
 def worker_row(config: Config) -> WorkerRow:

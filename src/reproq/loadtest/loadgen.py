@@ -13,10 +13,12 @@ import click
 from click.core import ParameterSource
 
 from reproq.cli import FAILED
-from reproq.cli.project import configure, database_options
+from reproq.cli.project import Project, configure, database_options
 from reproq.cli.queues import outside, told
 from reproq.cli.show import console
-from reproq.loadtest.made_up import LATEST_SECONDS, Shape, made_up
+from reproq.config import Config
+from reproq.executors.command import argv_for
+from reproq.loadtest.made_up import LATEST_SECONDS, Shape, arguments, made_up
 from reproq.queue_names import queue_name_fault
 from reproq.service import STOP_SIGNALS, noted
 from reproq.store.db import Database, opened
@@ -117,7 +119,7 @@ def _task_path(context: click.Context, option: click.Parameter, value: str) -> s
     default=NO_OP,
     show_default=True,
     callback=_task_path,
-    help="What they run; it gets the seed, a number and a text.",
+    help="What they run; it gets the seed, a number and a text, and is refused where it does not take them.",
 )
 def loadgen(
     settings: str | None,
@@ -134,6 +136,7 @@ def loadgen(
     is_default = click.get_current_context().get_parameter_source("queues") is ParameterSource.DEFAULT
     queues = allowed(queues, project.queues, config.backend, is_default=is_default)
     seed = secrets.randbits(32) if seed is None else seed
+    refuse_what_no_worker_runs(project, config, shaped["task_path"], queues)
     shape = Shape(seed=seed, queues=queues, backend=config.backend, max_attempts=config.max_attempts, **shaped)
     began = time.monotonic()
     with opened(config.dsn, "reproq loadgen") as database:
@@ -149,6 +152,17 @@ def loadgen(
         click.echo(f"stopped by a signal: {total:,} of {tasks:,} are written, in whole batches", err=True)
         return FAILED
     return 0
+
+
+def refuse_what_no_worker_runs(project: Project, config: Config, task_path: str, queues: tuple[str, ...]) -> None:
+    """Raise click.UsageError, before a row is written, for a task that is not there or does not take what it would be
+    given. A program of another language (`commands`) is asked for nothing, and so is a database without a project."""
+    is_ours = task_path != NO_OP and any(argv_for(config.commands, task_path, name) is None for name in queues)
+    if is_ours and (fault := project.task_fault(task_path, arguments(0, 0, ""), "--task")):
+        raise click.UsageError(
+            f"{fault}. No run is written; give --task the path of a task that takes a seed, a number and a text: "
+            "(int, int, str)"
+        )
 
 
 def allowed(names: tuple[str, ...], queues: tuple[str, ...], backend: str, *, is_default: bool) -> tuple[str, ...]:

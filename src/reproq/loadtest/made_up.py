@@ -29,6 +29,11 @@ class Shape:
     max_attempts: int = 3
 
 
+def arguments(seed: int, number: int, text: str) -> list[int | str]:
+    """What the task of a made-up run is given."""
+    return [seed, number, text]
+
+
 def made_up(shape: Shape) -> Iterator[NewRun]:
     """Runs without end. The arguments of the n-th are the seed, n, and a text that both decide."""
     words = random.Random(shape.seed)  # noqa: S311 - repeatable is the point
@@ -37,7 +42,7 @@ def made_up(shape: Shape) -> Iterator[NewRun]:
         text = words.randbytes(shape.payload_size // 2 + 1).hex()[: shape.payload_size]
         is_later = places.random() * 100 < shape.later_percent
         yield NewRun(
-            spec=make_spec(shape.task_path, [shape.seed, number, text], {}),
+            spec=make_spec(shape.task_path, arguments(shape.seed, number, text), {}),
             nonce=secrets.randbits(64) - (1 << 63),
             terms=Terms(
                 backend=shape.backend,

@@ -72,6 +72,18 @@ def check_address(dsn: str) -> None:
         )
 
 
+def connect_bounds(dsn: str) -> tuple[float, int]:
+    """For how many seconds each host of an address is tried, and how many hosts there are. Raises AddressRefused."""
+    check_address(dsn)
+    params = CONNECTION_DEFAULTS | conninfo.conninfo_to_dict(dsn)
+    hosts = str(params.get("host") or params.get("hostaddr") or "")
+    try:
+        seconds = conninfo.timeout_from_conninfo(params)
+    except psycopg.ProgrammingError as error:
+        raise AddressRefused(f"the database address {address(dsn)} has a {error}; write whole seconds") from None
+    return float(seconds), hosts.count(",") + 1
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether waiting may mend it: a broken connection, a restart, a fail-over, a full disk, a deadlock."""
     if not isinstance(error, psycopg.Error):

@@ -34,6 +34,13 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "worker by_host by_pid next",
         "Another living worker or beat bears the id. It is asked for until that one is stale, for two leases at most.",
     ),
+    "worker.lease_short": _known(
+        logging.WARNING,
+        "heartbeat_seconds database_timeout_seconds connect_timeout_seconds hosts kill_grace_seconds sum_seconds "
+        "lease_seconds next",
+        "The worker starts with a lease that may end before one lost connection is made good: the sum of the parts, "
+        "with `connect_timeout_seconds` for each of the `hosts`, is no less than the lease.",
+    ),
     "worker.draining": _known(
         logging.INFO,
         "running timeout_seconds next",

@@ -3,7 +3,8 @@
 Django offers an action only to those who hold its permission, and asks again before it acts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from django.contrib import admin, messages
@@ -13,11 +14,14 @@ from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from reproq.errors import RunNotFound
+from reproq.errors import RunLocked, RunNotFound
 from reproq.replay import replay
 from reproq.store import interventions
+from reproq.store.db import Database
+from reproq.store.locked import LOCK_SECONDS, bounded
 from reproq.store.statements import Cursor
 from reproq_django import conf
+from reproq_django.project import database_address
 
 MAX_ACTED: Final = 1_000
 EVERYWHERE: Final = list(getattr(options, "ActionLocation", ()))  # from Django 6.1 on, a run's own page has actions too
@@ -78,12 +82,28 @@ class RunActions(admin.ModelAdmin):
         if not ids:
             self.message_user(request, "The selected runs have left this list meanwhile.", messages.WARNING)
             return
-        with transaction.atomic(using=self.alias), connections[self.alias].cursor() as cursor:
-            changed = change(cursor, ids)
+        try:
+            with transaction.atomic(using=self.alias), self.not_waiting_long(ids) as cursor:
+                changed = change(cursor, ids)
+        except RunLocked as error:
+            self.tell_of_a_lock(request, error)
+            return
         self._log(request, changed, verb)
         left = f" {len(ids) - len(changed):,} left alone: {otherwise}." if len(changed) < len(ids) else ""
         level = messages.SUCCESS if changed else messages.WARNING
         self.message_user(request, f"{len(changed):,} {became}.{left}", level)
+
+    @contextmanager
+    def not_waiting_long(self, run_ids: list[int]) -> Iterator[Cursor]:
+        """A cursor that waits only so long for what somebody's transaction holds. Raises RunLocked."""
+        onlooker = Database(database_address(self.alias, starts=False), "reproq admin")
+        with connections[self.alias].cursor() as cursor, bounded(cursor, run_ids, LOCK_SECONDS, onlooker):
+            yield cursor
+
+    def tell_of_a_lock(self, request: HttpRequest, error: RunLocked) -> None:
+        """Say what was in the way."""
+        text = str(error)
+        self.message_user(request, f"{text[0].upper()}{text[1:]}.", messages.ERROR)
 
     def _log(self, request: HttpRequest, run_ids: list[int], verb: str) -> None:
         runs = self.model._base_manager.using(self.alias).filter(pk__in=run_ids).only("id", "task_path")

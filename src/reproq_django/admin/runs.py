@@ -8,11 +8,12 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast, Left
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from reproq.errors import RunLocked
 from reproq.lifecycle import Status
 from reproq.store.runs import result_id
 from reproq_django.admin.actions import RunActions
@@ -103,10 +104,22 @@ class TaskRunAdmin(RunActions, OneDatabase):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """A run that was retried meanwhile stays; what one printed goes with it."""
-        with transaction.atomic(using=self.alias):
+        with transaction.atomic(using=self.alias), self.not_waiting_long([obj.pk]):
             deleted, _ = self.every_run().filter(pk=obj.pk, finished_at__isnull=False).delete()
             if deleted:
                 RunLog._base_manager.using(self.alias).filter(run_id=obj.pk).delete()
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Django's; a run whose row is locked stays, and whoever wants it deleted is told why."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except RunLocked as error:
+            self.tell_of_a_lock(request, error)
+            return HttpResponseRedirect(self.page_of(object_id))
+
+    def page_of(self, run_id: object) -> str:
+        """The address of a run's own page."""
+        return reverse(f"{self.admin_site.name}:reproq_django_taskrun_change", args=[run_id])
 
     # -- columns of the list
 
@@ -132,8 +145,7 @@ class TaskRunAdmin(RunActions, OneDatabase):
     def replays(self, run: Any) -> str | SafeString:
         if run.replay_of is None:
             return "-"
-        url = reverse(f"{self.admin_site.name}:reproq_django_taskrun_change", args=[run.replay_of])
-        return format_html('<a href="{}">run {}</a>', url, run.replay_of)
+        return format_html('<a href="{}">run {}</a>', self.page_of(run.replay_of), run.replay_of)
 
     @admin.display(description="args")
     def args_text(self, run: Any) -> SafeString | str:

@@ -20,6 +20,7 @@ import click
 from reproq.cli.project import configure
 from reproq.cli.show import console
 from reproq.cli.worker import build_worker
+from reproq.config import KNOBS
 from reproq.errors import ReproqError
 from reproq.service import serve
 from reproq.telemetry.events import Event
@@ -49,7 +50,8 @@ class Enqueued:
 def demo(keep_server: bool) -> int:
     """Show Reproq at work: several hundred real runs, every way a run can end, and a replay. Takes half a minute."""
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
-    os.environ.pop("DATABASE_URL", None)
+    for name in KNOBS["dsn"].environment:  # a database of somebody's is no place for a demo
+        os.environ.pop(name, None)
     import django
 
     django.setup()

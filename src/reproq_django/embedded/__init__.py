@@ -56,6 +56,18 @@ def server_for(settings_dict: Mapping[str, Any]) -> Server:
         ) from error
 
 
+def is_at_rest(settings_dict: Mapping[str, Any]) -> bool:
+    """Whether this DATABASES entry is an embedded server that does not run: nobody is connected to it just now."""
+    return settings_dict.get("ENGINE") == ENGINE and server_for(settings_dict).status() is None
+
+
+def is_led_to(settings_dict: Mapping[str, Any], host: str) -> bool:
+    """Whether libpq's `host` is the socket folder of the embedded server of this DATABASES entry, running or not."""
+    if settings_dict.get("ENGINE") != ENGINE or not host.startswith("/"):
+        return False
+    return os.path.realpath(host) == os.path.realpath(server_for(settings_dict).socket_folder)
+
+
 def ensure_running(settings_dict: Mapping[str, Any]) -> None:
     """Start the server of this DATABASES entry, and make its database, unless that is done; no-op for other engines.
 

@@ -1,0 +1,127 @@
+"""For people who change runs by hand: how long they wait for a row that somebody's transaction holds, and whose it is.
+
+A worker never waits for such a row, and needs none of this. It refuses to know what is changed within the bound.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import psycopg
+
+from reproq.errors import ReproqError, RunLocked
+from reproq.store.arrays import numbers
+from reproq.store.db import Database
+from reproq.store.statements import Cursor, fetch_all, fetch_one
+
+LOCK_SECONDS: Final = 5.0
+"""How long somebody waits who has not said how long."""
+SHORTEST_SECONDS: Final = 0.1
+"""Less would make an error of what a worker's renewal holds for a moment."""
+FIRST_LOOK_SECONDS: Final = 0.2
+"""A change that takes no longer costs no second connection."""
+LOOK_EVERY_SECONDS: Final = 1.0
+_LATE_STATES: Final = ("55P03", "57014")  # lock_timeout, statement_timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A session that others wait for. `pid` 0 is a prepared transaction, which has none; `since` is None where the
+    role may not see it."""
+
+    pid: int
+    application_name: str
+    since: datetime | None
+    state: str
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "a prepared transaction"
+        name = f"application_name {self.application_name!r}" if self.application_name else "no application_name"
+        since = f", in a transaction since {self.since:%Y-%m-%d %H:%M:%S %z}" if self.since else ""
+        return f"the session with pid {self.pid} ({name}{since}{f', {self.state}' if self.state else ''})"
+
+
+@contextmanager
+def bounded(cursor: Cursor, run_ids: Sequence[int], seconds: float, onlooker: Database) -> Iterator[None]:
+    """Within it, what `cursor` does in its open transaction waits for locks no longer than `seconds`, or half a second
+    more. Raises RunLocked, which names those of the runs that are locked, and by whom; `onlooker` is another way to the
+    same database, used only when a wait takes long, and closed at the end."""
+    seconds = max(seconds, SHORTEST_SECONDS)
+    row = fetch_one(cursor, "bound_lock_wait", {"seconds": seconds})
+    assert row is not None, "the statement gives one row"  # noqa: S101
+    watch = _Watch(onlooker, row[0], seconds)
+    try:
+        yield
+    except Exception as error:
+        holders = watch.end()
+        if not _was_late(error, holders):
+            raise
+        raise RunLocked(_text(_locked_of(onlooker, run_ids), seconds, holders)) from error
+    finally:
+        watch.end()
+        onlooker.close()
+
+
+def _was_late(error: BaseException, holders: Sequence[Holder]) -> bool:
+    """Whether it is a lock that the statement waited for. Django's errors have psycopg's as their cause."""
+    states = [getattr(one, "sqlstate", None) for one in (error, error.__cause__)]
+    lock_timeout, statement_timeout = _LATE_STATES
+    return lock_timeout in states or (statement_timeout in states and bool(holders))
+
+
+def _locked_of(onlooker: Database, run_ids: Sequence[int]) -> list[int]:
+    if len(run_ids) == 1:
+        return list(run_ids)
+    try:
+        with onlooker.transaction() as cursor:
+            free = {row[0] for row in fetch_all(cursor, "lockable_runs", {"ids": numbers(run_ids)})}
+    except (psycopg.Error, ReproqError):
+        return []
+    return [run_id for run_id in sorted(run_ids) if run_id not in free]
+
+
+def _text(run_ids: Sequence[int], seconds: float, holders: Sequence[Holder]) -> str:
+    named = ", ".join(map(str, run_ids[:5])) + (", …" if len(run_ids) > 5 else "")
+    runs = {0: "one of these runs", 1: f"run {named}"}.get(len(run_ids), f"runs {named}")
+    rows = "its row is" if len(run_ids) < 2 else "their rows are"
+    who = " and ".join(map(str, holders)) or "another session's transaction"
+    ends = "; ".join(f"SELECT pg_terminate_backend({one.pid})" for one in holders if one.pid)
+    remedy = f", or end that session by: {ends}" if ends else "; pg_locks and pg_stat_activity show which it is"
+    return (
+        f"nothing was changed: {runs} could not be written to within {seconds:g} s, because {rows} locked by {who}; "
+        f"let that transaction commit or roll back{remedy}; then try again"
+    )
+
+
+class _Watch:
+    """Looks on at a session from another one, in a thread, since the first waits."""
+
+    def __init__(self, onlooker: Database, pid: int, seconds: float) -> None:
+        self._onlooker = onlooker
+        self._pid = pid
+        self._first_look_seconds = min(FIRST_LOOK_SECONDS, seconds / 2)
+        self._seen: list[Holder] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="reproq-onlooker", daemon=True)
+        self._thread.start()
+
+    def end(self) -> list[Holder]:
+        """Look no more; whoever was last seen to be in the way."""
+        self._over.set()
+        self._thread.join(LOOK_EVERY_SECONDS)
+        return self._seen
+
+    def _look(self) -> None:
+        pause_seconds = self._first_look_seconds
+        while not self._over.wait(pause_seconds):
+            pause_seconds = LOOK_EVERY_SECONDS
+            try:
+                with self._onlooker.transaction() as cursor:
+                    rows = fetch_all(cursor, "blocking_sessions", {"pid": self._pid})
+            except (psycopg.Error, ReproqError):  # it only looks on: then nobody is named
+                return
+            self._seen = [Holder(*row) for row in rows] or self._seen

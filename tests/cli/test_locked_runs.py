@@ -1,0 +1,98 @@
+"""Runs whose rows somebody's transaction holds: who changes one by hand is told of it, in time."""
+
+import json
+import re
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from reproq.errors import RunLocked
+from reproq.lifecycle import Status
+from reproq.store import interventions
+from reproq.store.db import Database
+from reproq.store.locked import Holder, bounded
+from tests.acceptance.workers import statuses
+from tests.cli.conftest import Result
+from tests.store.held import NAME, locked
+from tests.store.rows import insert
+
+
+@pytest.fixture
+def run_id(pg: psycopg.Connection) -> int:
+    with pg.cursor() as cursor:
+        return insert(cursor, Status.READY)
+
+
+def test_a_cancel_ends_at_its_time_and_names_the_run_and_the_session_that_holds_its_row(
+    dsn: str, pg: psycopg.Connection, reproq: Callable[..., Result], run_id: int
+) -> None:
+    with locked(dsn, [run_id]) as other:
+        pid = other.info.backend_pid
+        refused = reproq("cancel", str(run_id), "--wait", "500ms")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert re.fullmatch(
+            f"Error: nothing was changed: run {run_id} could not be written to within 0.5 s, because its row is locked "
+            rf"by the session with pid {pid} \(application_name '{NAME}', in a transaction since "
+            r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000, idle in transaction\); let that transaction commit or roll back, "
+            rf"or end that session by: SELECT pg_terminate_backend\({pid}\); then try again\n",
+            refused.stderr,
+        )
+        told = json.loads(reproq("cancel", str(run_id), "--wait", "100ms", "--json").stdout)
+        assert told["exception_class"] == "reproq.errors.RunLocked"
+    assert statuses(pg) == {"READY": 1}
+    assert reproq("cancel", str(run_id)).returncode == 0
+
+
+def test_a_replay_waits_for_no_row(
+    dsn: str, pg: psycopg.Connection, reproq: Callable[..., Result], run_id: int
+) -> None:
+    with locked(dsn, [run_id]) as other:
+        assert reproq("replay", str(run_id)).returncode == 0
+        assert other.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS, "it was not waited for"
+    assert statuses(pg) == {"READY": 2}
+
+
+def test_who_waits_behind_others_is_told_of_the_one_that_all_wait_for(dsn: str, run_id: int) -> None:
+    with (
+        locked(dsn, [run_id]) as other,
+        psycopg.connect(dsn, autocommit=True) as looker,
+        psycopg.connect(dsn, application_name="impatient") as between,
+        between.pipeline(),
+    ):
+        between.execute("UPDATE task_runs SET priority = 1 WHERE id = %s", [run_id])  # sent, and not waited for
+        while not looker.execute("SELECT pg_blocking_pids(%s)", [between.info.backend_pid]).fetchone()[0]:
+            pass
+        told, pid = refusal(dsn, [run_id]), other.info.backend_pid
+        other.rollback()
+    assert f"pid {pid} (" in told
+    assert "impatient" not in told
+
+
+def test_of_several_runs_those_that_are_locked_are_named(dsn: str, pg: psycopg.Connection, run_id: int) -> None:
+    with pg.cursor() as cursor:
+        ids = [run_id, *(insert(cursor, Status.READY) for _ in range(2))]
+    with locked(dsn, ids[1:]):
+        assert f"runs {ids[1]}, {ids[2]} could not be written to within 0.5 s, because their rows are" in refusal(
+            dsn, ids
+        )
+
+
+def refusal(dsn: str, run_ids: list[int]) -> str:
+    """What whoever cancels these runs is told."""
+    database = Database(dsn, "test")
+    try:
+        with (
+            pytest.raises(RunLocked) as refused,
+            database.transaction() as cursor,
+            bounded(cursor, run_ids, 0.5, database.twin()),
+        ):
+            interventions.cancel(cursor, run_ids)
+    finally:
+        database.close()
+    return str(refused.value)
+
+
+def test_a_holder_is_told_by_what_the_role_may_see() -> None:
+    assert str(Holder(0, "", None, "")) == "a prepared transaction"
+    assert str(Holder(7, "", None, "")) == "the session with pid 7 (no application_name)"
