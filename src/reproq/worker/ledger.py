@@ -44,6 +44,13 @@ class Ledger:
         """Whether so much waits to be stored that nothing more may be claimed: no outage can fill the memory."""
         return len(self.ending) >= MAX_ENDING or self._ending_size >= MAX_ENDING_BYTES
 
+    def task_of(self, key: Key) -> str | None:
+        """The task of a claim that is held."""
+        if (claimed := self.running.get(key)) is not None:
+            return claimed.payload.task_path
+        item = self.ending.get(key)
+        return item and item.task_path
+
     def start(self, claimed: Claimed) -> Key:
         """A claimed run begins."""
         key = claimed.claim.key
@@ -108,18 +115,15 @@ class Ledger:
         under_way = {item.key for item in self._storing}
         return [item for key, item in self.ending.items() if key not in under_way]
 
-    def stored(self, batch: Iterable[Finalisation], held_up: Set[Key], now: float) -> set[Key]:
-        """The database knows these ends, or that their claims are no longer ours, but for those that are held up.
-        Returns which of them have not been so before."""
+    def stored(self, batch: Iterable[Finalisation], held_up: Set[Key], now: float) -> None:
+        """The database knows these ends, or that their claims are no longer ours, but for those that are held up."""
         self._storing = ()
-        news = held_up - self._held_up.keys()
         for item in batch:
             self._held_up.pop(item.key, None)
             if item.key in held_up:
                 self._held_up[item.key] = now + AGAIN_SECONDS
             elif self.ending.pop(item.key, None) is not None:
                 self._ending_size -= item.size
-        return set(news)
 
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""

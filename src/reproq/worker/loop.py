@@ -26,6 +26,7 @@ from reproq.worker.control import Control
 from reproq.worker.drain import Drain
 from reproq.worker.figures import Figures
 from reproq.worker.hearing import Hearing
+from reproq.worker.held_up import HeldUp
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
@@ -72,6 +73,7 @@ class Worker:
         self._ticking = Ticking(telemetry, config.beat_interval, fires=config.beat)
         self._drain = Drain(config.kill_grace)
         self._tether = Tether(config.lease, config.kill_grace)
+        self._held_up = HeldUp(telemetry, self._ledger)
         self._hearing = Hearing(
             executor=executor,
             telemetry=telemetry,
@@ -85,6 +87,7 @@ class Worker:
             ticking=self._ticking,
             drain=self._drain,
             tether=self._tether,
+            held_up=self._held_up,
             burst=burst,
         )
         store.start(self.selector)
@@ -152,6 +155,7 @@ class Worker:
         for answer in self._store.take_answers():
             if isinstance(answer.request, FinalizeRuns) and isinstance(answer.result, FinalizeAnswer):
                 self._hearing.stored(answer.request.batch, answer.result, self._monotonic())
+        self._held_up.close()
         if self.left_behind:
             self._telemetry.emit("worker.left_behind", runs=self.left_behind, next="their leases bring them back")
         self.selector.close()
@@ -206,7 +210,8 @@ class Worker:
             self._store.submit(FinalizeRuns(again, self._row.worker_id, tried_before=True))
         elif batch := self._ledger.begin_storing(MAX_FINALIZE_BATCH):
             self._store.submit(FinalizeRuns(batch, self._row.worker_id))
-        for asked in chain(self._control.requests(now, self._ledger.running), self._pruning.requests(now)):
+        running = self._ledger.running
+        for asked in chain(self._held_up.requests(), self._control.requests(now, running), self._pruning.requests(now)):
             self._store.submit(asked)
         for look in self._ticking.requests(now, self._is_at_work):
             self._store.submit(look)
