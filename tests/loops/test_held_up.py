@@ -156,14 +156,22 @@ def test_runs_that_end_meanwhile_do_not_put_off_the_next_try(bench: Bench) -> No
     assert set(statuses(bench)) == {"SUCCESSFUL"}
 
 
-def test_a_worker_that_drains_waits_for_the_row(bench: Bench) -> None:
-    worker, executor, _ = bench.worker()
+def test_a_worker_that_drains_says_how_many_it_waits_for_and_waits_for_the_row(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
     (held, *_) = bench.enqueue(1)
     bench.steps(worker)
     with locked(bench, held):
         executor.end_all()
         bench.steps(worker)
+        bench.enqueue(2)
+        bench.clock.advance(1)
+        bench.steps(worker)
         worker.drain()
+        ((running, held_up),) = [
+            (event.fields["running"], event.fields["held_up"]) for event in events if event.name == "worker.draining"
+        ]
+        assert (running, held_up) == (1, 1)
+        executor.end_all()
         bench.steps(worker)
         assert not worker.finished
     bench.clock.advance(AGAIN_SECONDS)

@@ -36,8 +36,9 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     ),
     "worker.draining": _known(
         logging.INFO,
-        "running timeout_seconds next",
-        "The worker was told to stop: it claims no more, and what runs may end within the time.",
+        "running held_up timeout_seconds next",
+        "The worker was told to stop: it claims no more, and what runs may end within the time. `held_up` runs have "
+        "ended, and are stored when nobody locks their rows any more (see `run.held_up`).",
     ),
     "worker.left_behind": _known(
         logging.ERROR,

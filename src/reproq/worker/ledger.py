@@ -40,6 +40,11 @@ class Ledger:
         return len(self.running) + len(self.ending)
 
     @property
+    def held_up(self) -> int:
+        """How many ends wait until somebody lets go of the rows of their runs."""
+        return len(self._held_up)
+
+    @property
     def is_full(self) -> bool:
         """Whether so much waits to be stored that nothing more may be claimed: no outage can fill the memory."""
         return len(self.ending) >= MAX_ENDING or self._ending_size >= MAX_ENDING_BYTES

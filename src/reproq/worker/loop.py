@@ -115,8 +115,9 @@ class Worker:
         patience = self._config.drain_timeout if timeout_seconds is None else timeout_seconds
         self._drain.begin(self._monotonic(), patience)
         self._executor.withdraw("the worker is draining")
-        running, then = len(self._ledger.running), "a second signal stops them at once"
-        self._telemetry.emit("worker.draining", running=running, timeout_seconds=patience, next=then)
+        running, held_up = len(self._ledger.running), self._ledger.held_up
+        then = "a second signal stops them at once"
+        self._telemetry.emit("worker.draining", running=running, held_up=held_up, timeout_seconds=patience, next=then)
         self._telemetry.flush()  # the next step may wait for a database that is away
 
     def step(self, max_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:
