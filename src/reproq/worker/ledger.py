@@ -93,24 +93,21 @@ class Ledger:
         self.ending[item.key] = item
         self._ending_size += item.size
 
-    def begin_storing(self, most: int) -> tuple[Finalisation, ...]:
-        """The next ends to store, `most` at once; none while others are on their way. Not those that were held up."""
-        if self._storing or not self.ending:
-            return ()
-        self._storing = tuple(islice((item for key, item in self.ending.items() if key not in self._held_up), most))
-        return self._storing
+    def begin_storing(self, most: int, now: float) -> tuple[tuple[Finalisation, ...], bool]:
+        """The next ends to store, `most` at once, and whether they were held up; none while others are on their way.
 
-    def begin_again(self, most: int, now: float) -> tuple[Finalisation, ...]:
-        """The same of those that were held up, when it is time to try them again: by themselves, since they may be so
+        Those that were held up come when it is time to try them again: first, and by themselves, since they may be so
         still."""
-        if self._storing:
-            return ()
+        if self._storing or not self.ending:
+            return (), False
         due = takewhile(lambda key: self._held_up[key] <= now, self._held_up)
-        self._storing = tuple(self.ending[key] for key in islice(due, most))
-        return self._storing
+        again = tuple(self.ending[key] for key in islice(due, most))
+        new = (item for key, item in self.ending.items() if key not in self._held_up)
+        self._storing = again or tuple(islice(new, most))
+        return self._storing, bool(again)
 
     def moments(self) -> Iterator[float]:
-        """When `begin_again` next has something to store."""
+        """When an end that was held up is next to be tried again."""
         if not self._storing:
             yield from islice(self._held_up.values(), 1)
 

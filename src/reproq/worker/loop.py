@@ -207,10 +207,9 @@ class Worker:
         now = self._monotonic()
         for request in self._presence.requests(now, self._ledger, self._drain.under_way):
             self._store.submit(request)
-        if again := self._ledger.begin_again(MAX_FINALIZE_BATCH, now):
-            self._store.submit(FinalizeRuns(again, self._row.worker_id, tried_before=True))
-        elif batch := self._ledger.begin_storing(MAX_FINALIZE_BATCH):
-            self._store.submit(FinalizeRuns(batch, self._row.worker_id))
+        batch, tried_before = self._ledger.begin_storing(MAX_FINALIZE_BATCH, now)
+        if batch:
+            self._store.submit(FinalizeRuns(batch, self._row.worker_id, tried_before=tried_before))
         running = self._ledger.running
         for asked in chain(self._held_up.requests(), self._control.requests(now, running), self._pruning.requests(now)):
             self._store.submit(asked)
