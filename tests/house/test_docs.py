@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 
 import click
 import pytest
@@ -141,13 +142,13 @@ def command_faults(words: list[str]) -> Iterator[str]:
         case ["reproq", *rest]:
             command: click.Command = reproq
             context = click.Context(reproq)
-            while isinstance(command, click.Group):
+            while isinstance(command, click.Group) and rest:
                 found = command.get_command(context, rest[0])
                 if found is None:
                     yield f"there is no command {rest[0]}"
                     return
                 command, rest = found, rest[1:]
-            flags = {flag for parameter in command.params for flag in parameter.opts}
+            flags = {"--help"} | {flag for one in command.params for flag in [*one.opts, *one.secondary_opts]}
             yield from (
                 f"{command.name} has no {word}"
                 for word in rest
@@ -172,6 +173,26 @@ def test_every_command_of_the_checklist_is_a_real_one() -> None:
             if not TEST_ID.fullmatch(text) and (" " in text or "/" in text):
                 found += [f"{text}: {fault}" for fault in command_faults(text.split())]
     assert not found
+
+
+def commands_within(text: str) -> Iterator[list[str]]:
+    """The commands of ours that a sentence names, `list|show` as one of each; `…` ends what is meant."""
+    for named in re.findall(r"`(?:(?:python )?manage\.py )?(reproq [a-z][^`…]*)", text):
+        yield from map(list, product(*(word.split("|") for word in named.split())))
+
+
+def test_every_command_that_a_sentence_names_is_a_real_one() -> None:
+    texts = {page: (DOCS / page).read_text("utf-8") for page in pages()}
+    texts |= {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "CHANGELOG.md", "SECURITY.md")}
+    found = {name: list(commands_within(text)) for name, text in texts.items()}
+    assert sum(map(len, found.values())) > 150
+    faults = [
+        f"{name}: {' '.join(words)}: {fault}"
+        for name, all_of in found.items()
+        for words in all_of
+        for fault in command_faults(words)
+    ]
+    assert not faults
 
 
 @pytest.mark.parametrize(
