@@ -1,17 +1,28 @@
 """The operations of our migrations: they act on the database aliases that a Reproq backend names, and on no other.
 
 The DDL that Django has no words for (functions, triggers, storage) stands beside this file in `sql/`, one file a thing.
-What a later migration has replaced stands in a folder of `sql/` that says until which one it was in force.
+A line that ends in `-- since 0004` is not there before that migration: so a function is defined once, and what it was
+in an earlier state of the schema, which a step back must leave, is the same text without such lines.
 """
 
+import re
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from django.db import migrations
 
 from reproq_django.conf import database_aliases
 
 DDL = files("reproq_django") / "sql"
+_SINCE: Final = re.compile(r" *-- since (\d{4})$")
+
+
+def ddl(name: str, until: str = "9999") -> str:
+    """The text of `sql/<name>.sql` as it was until this migration; without one, as it is."""
+    lines = (DDL / f"{name}.sql").read_text("utf-8").splitlines()
+    marks = [_SINCE.search(line) for line in lines]
+    kept = [_SINCE.sub("", line) for line, mark in zip(lines, marks, strict=True) if not mark or mark[1] <= until]
+    return "\n".join(kept) + "\n"
 
 
 class OnOurAliases:
@@ -43,15 +54,16 @@ class AddKey(OnOurAliases, migrations.AddIndex):
 
 
 class Install(migrations.RunSQL):
-    """Run `sql/<name>.sql`; going back drops what `undo` says."""
+    """Run `sql/<name>.sql`, as it was until a migration if that is said; going back runs `undo`."""
 
-    def __init__(self, name: str, undo: str) -> None:
+    def __init__(self, name: str, undo: str, until: str = "9999") -> None:
         self.name = name
         self.undo = undo
-        super().__init__((DDL / f"{name}.sql").read_text("utf-8"), undo)
+        self.until = until
+        super().__init__(ddl(name, until), undo)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        return type(self).__name__, [self.name, self.undo], {}
+        return type(self).__name__, [self.name, self.undo, self.until], {}
 
     def _is_ours(self, schema_editor: Any) -> bool:
         connection = schema_editor.connection
@@ -67,16 +79,16 @@ class Install(migrations.RunSQL):
 
 
 class Replace(Install):
-    """Run `drop`, then `sql/<name>.sql`; going back runs `drop`, then `sql/<was>.sql`, which was there before."""
+    """Run `drop`, then `sql/<name>.sql`; going back runs `drop`, then the file as it was until `was_until`."""
 
-    def __init__(self, name: str, was: str, drop: str) -> None:
-        super().__init__(name, f"{drop};\n{(DDL / f'{was}.sql').read_text('utf-8')}")
-        self.was = was
+    def __init__(self, name: str, was_until: str, drop: str) -> None:
+        super().__init__(name, f"{drop};\n{ddl(name, was_until)}")
+        self.was_until = was_until
         self.drop = drop
         self.sql = f"{drop};\n{self.sql}"
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        return type(self).__name__, [self.name, self.was, self.drop], {}
+        return type(self).__name__, [self.name, self.was_until, self.drop], {}
 
 
 class InstallLast(Install):

@@ -127,6 +127,18 @@ def test_one_run_is_shown_whole(dsn: str, enqueue: Callable[..., Any]) -> None:
     assert "\x1b[31m" not in shown
 
 
+def test_a_run_that_a_transaction_holds_is_shown_with_who_holds_it(
+    dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]
+) -> None:
+    result = enqueue("add", 1, 2)
+    with psycopg.connect(dsn, application_name="somebody") as other:
+        other.execute("UPDATE task_runs SET priority = 1")
+        facts = json.loads(reproq(dsn, "runs", "show", result.id, "--json").stdout)
+        assert facts["held_up_by"].startswith(f"the transaction of pid {other.info.backend_pid} (somebody), open for ")
+        other.rollback()
+    assert json.loads(reproq(dsn, "runs", "show", result.id, "--json").stdout)["held_up_by"] is None
+
+
 def test_the_configuration_says_where_each_value_comes_from_and_masks_the_secret(dsn: str, tmp_path: Path) -> None:
     (tmp_path / "reproq.toml").write_text('lease = "40s"\nheartbeat = "9s"\nqueues = ["mail", "default"]\n')
     with_password = conninfo.make_conninfo(dsn, password="s3cret")

@@ -84,6 +84,29 @@ def test_a_step_back_leaves_what_the_version_before_calls(db, pg):
     ]
 
 
+STATES = ("0001", "0002", "0003", "0004")
+DEFINITIONS = """
+    SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname LIKE 'reproq%'
+    UNION ALL
+    SELECT concat_ws(' ', table_name, column_name, data_type, column_default, is_nullable)
+    FROM information_schema.columns WHERE table_schema = 'public' AND table_name IN ('task_runs', 'periodic_tasks')
+    UNION ALL
+    SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = ANY(ARRAY['task_runs', 'periodic_tasks']::regclass[])
+"""
+
+
+def test_a_state_of_the_schema_is_the_same_from_wherever_it_was_migrated_to(db, pg):
+    def state(name):
+        call_command("migrate", "reproq_django", name, verbosity=0)
+        return sorted(row[0] for row in pg.execute(DEFINITIONS).fetchall())
+
+    backward = [state(name) for name in reversed(STATES)]
+    call_command("migrate", "reproq_django", "zero", verbosity=0)
+    forward = [state(name) for name in STATES]
+    assert forward == backward[::-1]
+
+
 def test_the_models_and_the_migrations_agree(db):
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 

@@ -1,7 +1,10 @@
 """Children that are forked ahead: when, and what they do while they wait: a made-up run that nobody notices."""
 
+import os
+import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +106,35 @@ def test_the_next_child_is_forked_at_once_where_more_runs_could_begin_than_child
     key = driver.submit(payload("tasks.echo", "[1]"))
     assert spares(driver) == 1
     driver.wait(key)
+
+
+def test_children_that_die_while_nothing_runs_are_replaced_and_that_is_told(
+    fork: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproq.executors.restarts.RESTART_SECONDS", AT_ONCE_SECONDS)
+    driver = fork(forks_ahead=2)
+    driver.until(lambda: len(waiting(driver)) == 2)
+    before = set(waiting(driver))
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    driver.until(lambda: len(waiting(driver)) == 2 and not before & set(waiting(driver)))
+    assert driver.notices[0].startswith("a child that waited for a run died: the child was killed by SIGKILL")
+    assert driver.run("echo", "[1]").outcome == Success("1")
+
+
+def test_a_child_that_dies_at_once_again_is_replaced_later(fork: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproq.executors.restarts.RESTART_SECONDS", 0.05)
+    driver = fork(forks_ahead=1)
+    for wait_seconds in (0.05, 0.1):
+        driver.until(lambda: len(waiting(driver)) == 1)
+        killed_s = time.monotonic()
+        os.kill(before := waiting(driver)[0], signal.SIGKILL)
+        driver.until(lambda before=before: waiting(driver) not in ([], [before]))
+        assert time.monotonic() - killed_s >= wait_seconds
+    assert [notice.rpartition("; ")[2] for notice in driver.notices] == [
+        "another is forked in 0.05 s",
+        "another is forked in 0.1 s",
+    ]
 
 
 def test_a_payload_in_pieces_is_waited_for_and_what_is_done_meanwhile_is_done_once() -> None:

@@ -48,7 +48,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def make(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Driver]]:
     """Makes drivers of one executor with options of their own, and closes them; a dead template is followed at once."""
-    monkeypatch.setattr("reproq.executors.supervisor.RESTART_SECONDS", 0.05)
+    monkeypatch.setattr("reproq.executors.restarts.RESTART_SECONDS", 0.05)
     made: list[Driver] = []
 
     def make_one(**options: Any) -> Driver:

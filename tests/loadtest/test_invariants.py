@@ -1,8 +1,8 @@
 """Each invariant, broken by plain SQL: exactly that one is found, and its row is named."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -171,6 +171,30 @@ def test_a_broken_run_is_found_and_nothing_else(breach: Breach, module_dsn: str,
     assert [offence.subject for offence in caught[breach.name]] == [0 if HELD_BY_ANOTHER in breach.also else run_id]
 
 
+HELD_UP = "no_transaction_holds_up_a_run"
+
+
+@pytest.mark.parametrize(
+    ("worker", "savepoint"),
+    [("w-1", nullcontext), ("w-2", psycopg.Connection.transaction)],
+    ids=["its worker lives", "its worker is lost, and the savepoint released that locked it"],
+)
+def test_a_run_that_a_transaction_holds_up_accuses_that_and_no_worker(
+    worker: str, savepoint: Callable[..., AbstractContextManager[object]], dsn: str, pg: psycopg.Connection
+) -> None:
+    pg.execute("INSERT INTO task_runs (task_path) VALUES ('x.y')")
+    pg.execute(LIVE.format(worker, "mail"))
+    (run_id,) = pg.execute(updated(LOST)).fetchone()
+    with psycopg.connect(dsn, application_name="somebody") as other:
+        with other.transaction():
+            with savepoint(other):
+                other.execute("UPDATE task_runs SET priority = 1")
+            caught = offences(found(dsn))
+        ((offence,),) = caught.values()
+        assert (list(caught), offence.subject) == ([HELD_UP], run_id)
+        assert f"and the transaction of pid {other.info.backend_pid} (somebody), open since " in offence.what
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "subject"),
     [
@@ -233,7 +257,8 @@ def named(name: str) -> Invariant:
 
 
 def test_every_invariant_has_a_test_that_breaks_it() -> None:
-    broken = {breach.name for breach in BREACHES} | {"due_ticks_are_fired"}  # that one in test_schedule_invariants.py
+    elsewhere = {"due_ticks_are_fired", HELD_UP}  # the former in test_schedule_invariants.py
+    broken = {breach.name for breach in BREACHES} | elsewhere
     runs = {one.name for one in invariants() if one.scope is not Scope.SERVER}
     assert broken == runs
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 
+from reproq.store.holders import AskHolders
+from reproq.telemetry.events import Event
 from reproq.worker.ledger import AGAIN_SECONDS
 from reproq.worker.presence import HELD_SECONDS, SOON_SECONDS, SPREAD_SECONDS
 from reproq.worker.tether import OUT_OF_CONTACT
@@ -14,10 +17,23 @@ from tests.loops.conftest import Bench
 @contextmanager
 def locked(bench: Bench, run_id: int) -> Iterator[None]:
     """While a transaction of somebody else's holds the row of this run."""
-    with psycopg.connect(bench.pg.info.dsn, password=bench.pg.info.password) as other:
+    with somebody(bench) as other:
         other.execute("SELECT FROM task_runs WHERE id = %s FOR UPDATE", [run_id])
         yield
+
+
+@contextmanager
+def somebody(bench: Bench) -> Iterator[psycopg.Connection]:
+    """A session that is none of ours."""
+    password = bench.pg.info.password
+    with psycopg.connect(bench.pg.info.dsn, password=password, application_name="somebody") as other:
+        yield other
         other.rollback()
+
+
+def told(events: list[Event]) -> list[tuple[str, Any]]:
+    """What was said of runs that are held up."""
+    return [(event.name, event.fields["id"]) for event in events if event.name in ("run.held_up", "run.freed")]
 
 
 def statuses(bench: Bench) -> list[str]:
@@ -35,11 +51,93 @@ def test_an_end_that_is_held_up_is_told_once_and_stored_when_the_row_is_free(ben
         bench.steps(worker)
         assert statuses(bench).count("SUCCESSFUL") == len(statuses(bench)) - 1
         assert worker.left_behind == 1
-    assert [event.fields["id"] for event in events if event.name == "run.held_up"] == held[:1]
+    assert told(events) == [("run.held_up", held[0])]
     bench.clock.advance(AGAIN_SECONDS)
     bench.steps(worker)
     assert set(statuses(bench)) == {"SUCCESSFUL"}
     assert worker.left_behind == 0
+    assert told(events) == [("run.held_up", held[0]), ("run.freed", held[0])]
+
+
+def test_a_lease_that_is_held_up_is_told_once_with_who_holds_the_row_and_once_when_it_is_free(bench: Bench) -> None:
+    worker, _, events = bench.worker()
+    held, _ = bench.enqueue(1, 2)
+    bench.steps(worker)
+    with somebody(bench) as other:
+        other.execute("SELECT FROM task_runs WHERE id = %s FOR UPDATE", [held])
+        for seconds in (10.0, SOON_SECONDS, SOON_SECONDS):
+            bench.clock.advance(seconds)
+            bench.steps(worker)
+        pid = other.info.backend_pid
+    assert told(events) == [("run.held_up", held)]
+    assert events[-1].fields["by"].startswith(f"the transaction of pid {pid} (somebody), open for ")
+    assert events[-1].fields["next"] == (
+        f"its lease is renewed when that transaction is over (SELECT pg_terminate_backend({pid}) ends it); "
+        "other runs are not held up"
+    )
+    bench.clock.advance(SOON_SECONDS)
+    bench.steps(worker)
+    assert told(events)[1:] == [("run.freed", held)]
+    assert events[-1].fields == {"id": held, "task": "x.y", "held_up_seconds": 3 * SOON_SECONDS}
+    with locked(bench, held):
+        bench.clock.advance(10)
+        bench.steps(worker)
+    assert told(events)[2:] == [("run.held_up", held)], "it begins anew"
+
+
+def test_the_end_of_a_run_whose_lease_is_held_up_is_no_news(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    (held,) = bench.enqueue(1)
+    bench.steps(worker)
+    with locked(bench, held):
+        bench.clock.advance(10)
+        bench.steps(worker)
+        executor.end_all()
+        bench.steps(worker)
+    bench.clock.advance(AGAIN_SECONDS)
+    bench.steps(worker)
+    assert told(events) == [("run.held_up", held), ("run.freed", held)]
+
+
+def test_a_lock_of_a_moment_is_not_told(bench: Bench) -> None:
+    worker, _, events = bench.worker()
+    (held,) = bench.enqueue(1)
+    bench.steps(worker)
+    bench.clock.advance(10)
+    with locked(bench, held):
+        worker.step(0)
+    for _ in range(3):
+        bench.clock.advance(SOON_SECONDS)
+        bench.steps(worker)
+    assert [request.held for request in bench.stores["w1"].asked if isinstance(request, AskHolders)] != []
+    assert told(events) == []
+
+
+def test_a_row_that_several_share_is_told_without_their_names_when_it_was_passed_over_again(bench: Bench) -> None:
+    worker, _, events = bench.worker()
+    (held,) = bench.enqueue(1)
+    bench.steps(worker)
+    with somebody(bench) as one, somebody(bench) as other:
+        for connection in (one, other):
+            connection.execute("SELECT FROM task_runs WHERE id = %s FOR SHARE", [held])
+        bench.clock.advance(10)
+        bench.steps(worker)
+        assert told(events) == []
+        bench.clock.advance(SOON_SECONDS)
+        bench.steps(worker)
+    assert told(events) == [("run.held_up", held)]
+    assert events[-1].fields["by"] == "a transaction that locks its row"
+
+
+def test_what_nobody_was_asked_about_any_more_is_told_at_the_end(bench: Bench) -> None:
+    worker, _, events = bench.worker()
+    (held,) = bench.enqueue(1)
+    bench.steps(worker)
+    with locked(bench, held):
+        worker.close()
+        bench.workers.remove(worker)
+    assert told(events) == [("run.held_up", held)]
+    assert "worker.left_behind" in [event.name for event in events]
 
 
 def test_runs_that_end_meanwhile_do_not_put_off_the_next_try(bench: Bench) -> None:
@@ -58,14 +156,22 @@ def test_runs_that_end_meanwhile_do_not_put_off_the_next_try(bench: Bench) -> No
     assert set(statuses(bench)) == {"SUCCESSFUL"}
 
 
-def test_a_worker_that_drains_waits_for_the_row(bench: Bench) -> None:
-    worker, executor, _ = bench.worker()
+def test_a_worker_that_drains_says_how_many_it_waits_for_and_waits_for_the_row(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
     (held, *_) = bench.enqueue(1)
     bench.steps(worker)
     with locked(bench, held):
         executor.end_all()
         bench.steps(worker)
+        bench.enqueue(2)
+        bench.clock.advance(1)
+        bench.steps(worker)
         worker.drain()
+        ((running, held_up),) = [
+            (event.fields["running"], event.fields["held_up"]) for event in events if event.name == "worker.draining"
+        ]
+        assert (running, held_up) == (1, 1)
+        executor.end_all()
         bench.steps(worker)
         assert not worker.finished
     bench.clock.advance(AGAIN_SECONDS)

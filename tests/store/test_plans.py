@@ -15,7 +15,7 @@ from psycopg import Cursor, sql
 
 from reproq.lifecycle import Status, Verdict
 from reproq.retention import Rule
-from reproq.store import claims, interventions, queues, rescues, retention, runs
+from reproq.store import claims, holders, interventions, queues, rescues, retention, runs
 from reproq.store.finalising import Finalisation, finalize
 from tests.plugins.databases import TestServer
 from tests.store.rows import FAIL, LEASE_SECONDS, NOW, RELEASE, RETRY, SUCCEED, TOKEN, claim
@@ -55,7 +55,7 @@ FROM (
 STATISTICS = ["never analysed", "analysed idle", "analysed under load"]
 STATEMENTS = ["claim", "finalize", "renew", "expired", "promote", "next_due", "ready_queues"]
 STATEMENTS += ["work_left", "work_left anywhere", "latest_of_spec", "requeue"]
-STATEMENTS += ["retry", "cancel", "claim with unknown tasks", "cancel_requested", "soonest_lease", "prune"]
+STATEMENTS += ["retry", "cancel", "claim with unknown tasks", "cancel_requested", "soonest_lease", "holders", "prune"]
 
 
 @pytest.fixture(scope="module", params=STATISTICS)
@@ -151,6 +151,8 @@ def act(name: str, explain: Explain) -> None:
             claims.renew(cursor, [(run_id, TOKEN) for run_id in running(real, BATCH)], LEASE_SECONDS, NOW)
         case "cancel_requested":
             claims.cancel_requested(cursor, [(run_id, TOKEN) for run_id in running(real, BATCH)])
+        case "holders":
+            holders.holders(cursor, running(real, BATCH))
         case "soonest_lease":
             rescues.soonest_lease_seconds(cursor, NOW)
         case "expired":
@@ -183,6 +185,7 @@ PAGES = {
     "claim": 60 * BATCH,
     "claim with unknown tasks": 60 * BATCH,
     "cancel_requested": 20 * BATCH,
+    "holders": 20 * BATCH,
     "soonest_lease": 30_000,  # the 20,000 RUNNING rows and the index on worker_id, no finished one
     "finalize": 60 * BATCH,
     "renew": 20 * BATCH,

@@ -1,18 +1,25 @@
 """A batch that PostgreSQL refuses for one row: the row is singled out and fails, the others are stored."""
 
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from reproq.errors import NotMigrated
 from reproq.lifecycle import Kind, Status, Verdict
+from reproq.store import rescues
 from reproq.store.db import Database
-from reproq.store.ends import MAX_PART_BYTES, parts
+from reproq.store.ends import MAX_PART_BYTES, parts, store_ends
 from reproq.store.finalising import Finalisation
-from reproq.store.requests import FinalizeRuns
+from reproq.store.requests import FinalizeRuns, RenewLeases
 from reproq.store.rescues import RescueRuns
+from reproq.store.workers import WorkerRow
 from tests.store.rows import HASH, LEASE_SECONDS, NOW, SUCCEED, TOKEN, insert, read
+
+WORKER = WorkerRow(
+    worker_id="w-1", hostname="h", pid=1, queues=("default",), executor="pool", concurrency=4, version="0"
+)
 
 
 @pytest.fixture
@@ -95,6 +102,27 @@ def test_a_row_that_no_rescue_can_store_stops_no_other_rescue(pg: psycopg.Connec
     answer = RescueRuns(LEASE_SECONDS, patience_seconds=10.0).run(database, NOW + timedelta(minutes=1))
     assert [one.claim.run_id for one in answer.rescued] == [run_id for run_id in made if run_id != made[3]]
     assert statuses(pg) == {"SCHEDULED": 19, "RUNNING": 1}
+
+
+def test_no_claim_is_renewed_between_the_look_and_the_end_of_a_rescue_one_by_one(
+    pg: psycopg.Connection, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = running(pg, 20)
+    never_again(pg, made[3])
+    its_worker, renewals = Database(dsn, "w-1"), []
+    late = NOW + timedelta(minutes=1)
+
+    def renewed_before(*args: Any) -> None:
+        renew = RenewLeases(WORKER, tuple((run_id, TOKEN) for run_id in made[4:]), LEASE_SECONDS, draining=False)
+        renewals.append(renew.run(its_worker, late))
+        store_ends(*args)
+
+    monkeypatch.setattr(rescues, "store_ends", renewed_before)
+    answer = RescueRuns(LEASE_SECONDS, patience_seconds=10.0).run(database, late)
+    its_worker.close()
+    (renewed,) = [one.ours.keys() - one.held_up for one in renewals]
+    assert {one.claim.key for one in answer.rescued} & renewed == set(), "a lease that is valid was ended"
+    assert len(answer.rescued) == 19
 
 
 def never_again(pg: psycopg.Connection, run_id: int) -> None:

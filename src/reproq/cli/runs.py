@@ -11,6 +11,7 @@ from reproq.cli.show import as_json_text, console, json_option, visible, when, w
 from reproq.errors import RunNotFound
 from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
+from reproq.store.holders import Holder, visible_holders
 from reproq.store.insight import WINDOW, RunDetail, RunFilter, RunLine, list_runs, show_run
 from reproq.store.results import parse_result_id
 from reproq.store.runs import MAX_RUN_ID, result_id
@@ -113,17 +114,20 @@ def find_run(cursor: Cursor, text: str) -> RunDetail:
 def show_command(settings: str | None, run_id: str, as_json: bool, **flags: Any) -> None:
     """Everything about one run. Exits with 4 when there is none."""
     config, _ = configure(flags, settings)
-    with opened(config.dsn, "reproq runs") as database, database.transaction() as cursor:
-        run = find_run(cursor, run_id)
-    facts = _facts(run)
+    with opened(config.dsn, "reproq runs") as database:
+        with database.transaction() as cursor:
+            run = find_run(cursor, run_id)
+        held = {} if Status(run.status).is_finished else visible_holders(database, [run.id])
+    facts = _facts(run, held.get(run.id))
     if as_json:
         click.echo(as_json_text(facts))
         return
     _print_facts(facts)
 
 
-def _facts(run: RunDetail) -> dict[str, Any]:
+def _facts(run: RunDetail, held_by: Holder | None) -> dict[str, Any]:
     facts = dataclasses.asdict(run)
+    facts["held_up_by"] = None if held_by is None else str(held_by)
     facts["result_id"] = result_id(run.id, facts.pop("nonce"))
     for name in ("args", "kwargs", "errors", "return"):
         text = facts.pop(f"{name}_json")

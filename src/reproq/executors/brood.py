@@ -12,9 +12,10 @@ from typing import Protocol
 from reproq.child.control import Packet, Verb
 from reproq.executors import Ended
 from reproq.executors.attempt import Attempt, Phase
-from reproq.executors.children import Process
+from reproq.executors.children import Process, exit_reason
 from reproq.executors.order import Order
 from reproq.executors.orphans import Adopted
+from reproq.executors.restarts import Restarts
 from reproq.executors.spares import NO_RUN, Spares
 from reproq.executors.supervisor import Supervisor
 from reproq.executors.template import Launch, TemplateProcess
@@ -67,6 +68,7 @@ class Brood:
         self.spares = Spares(forks_ahead, self._by_number.__delitem__)
         self._last_number = 0
         self._owes_spares = False
+        self._respawns = Restarts()
 
     @property
     def template(self) -> TemplateProcess | None:
@@ -92,14 +94,18 @@ class Brood:
 
     def due_at(self) -> float:
         """When `tick` has something to do, infinity for never."""
-        moments = [attempt.ending.due_at() for attempt in self.attempts.values()]
-        return min(moments + ([self.supervisor.due_at()] if self.supervisor is not None else []), default=float("inf"))
+        moments = [self._respawns.due_at, *(attempt.ending.due_at() for attempt in self.attempts.values())]
+        return min(moments + ([self.supervisor.due_at()] if self.supervisor is not None else []))
 
     def tick(self, now_s: float) -> None:
         """Act on what is due."""
         for attempt in list(self.attempts.values()):
             if now_s >= attempt.ending.due_at():
                 attempt.act(now_s)
+        if now_s >= self._respawns.due_at:
+            self._respawns.begun()
+            self._owes_spares = True
+            self.fork_ahead()
         if self.supervisor is not None:
             self.supervisor.tick(now_s)
 
@@ -165,8 +171,10 @@ class Brood:
         match packet.verb:
             case Verb.FORKED:
                 self._on_forked(packet)
-            case Verb.REFUSED | Verb.REAPED if packet.run in self.spares:
+            case Verb.REFUSED if packet.run in self.spares:
                 self.spares.drop(packet.run)
+            case Verb.REAPED if packet.run in self.spares:
+                self._on_spare_died(packet)
             case Verb.REFUSED:
                 if attempt := self._by_number.get(packet.run):
                     self._refuse(attempt, f"no child could be forked: {packet.text}")
@@ -189,6 +197,17 @@ class Brood:
         elif attempt is not None:
             self._refuse(attempt, "the worker has no descriptor left for another child")
         self._say(Packet(Verb.REAP, packet.run))
+
+    def _on_spare_died(self, packet: Packet) -> None:
+        """A child has died while it waited, and another is forked in its place, whether a run comes or not."""
+        now_s = time.monotonic()
+        waited_seconds = now_s - self.spares.drop(packet.run)
+        again_seconds = self._respawns.died(now_s, waited_seconds)
+        if self.supervisor is not None:
+            self.supervisor.notices.append(
+                f"a child that waited for a run died: {exit_reason(os.waitstatus_to_exitcode(packet.value))}; "
+                f"another is forked in {again_seconds:.2g} s"
+            )
 
     def _on_exit(self, attempt: Attempt) -> None:
         """A child has ended and is a zombie: nobody else can have its pid, so its group can be killed safely."""

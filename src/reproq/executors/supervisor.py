@@ -3,7 +3,6 @@
 It refuses to know runs: whoever uses it is told when a template is ready or has died, and says what died with it.
 """
 
-import math
 import time
 from collections.abc import Callable, Set
 from selectors import BaseSelector
@@ -14,11 +13,9 @@ from reproq.child.control import Packet, Verb
 from reproq.errors import ConfigurationError
 from reproq.executors.last_words import last_words
 from reproq.executors.orphans import OrphanSweep
+from reproq.executors.restarts import Restarts
 from reproq.executors.template import MARK, Launch, TemplateProcess
 
-RESTART_SECONDS: Final = 1.0
-MAX_RESTART_SECONDS: Final = 30.0
-HEALTHY_SECONDS: Final = 60.0
 MAX_PRINTED_CHARS: Final = 2000
 
 
@@ -44,8 +41,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._on_death = on_death
         self._sweeps: list[OrphanSweep] = []
-        self._restart_at = math.inf
-        self._failed_starts = 0
+        self._restarts = Restarts()
         self._was_ready = False
         self._broken = ""  # what the setup of the current template raised
         self._never = ""  # why the first template never became ready
@@ -64,7 +60,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start a template now."""
-        self._restart_at = math.inf
+        self._restarts.begun()
         self._broken = ""
         try:
             self.template = TemplateProcess(self.launch, self._selector, self._heard, self._died)
@@ -73,7 +69,7 @@ class Supervisor:
 
     def due_at(self) -> float:
         """When `tick` has something to do, infinity for never."""
-        moments = [self._restart_at, *(sweep.due_at for sweep in self._sweeps)]
+        moments = [self._restarts.due_at, *(sweep.due_at for sweep in self._sweeps)]
         if self.template is not None and (silent_until := self.template.deadline()) is not None:
             moments.append(silent_until)
         return min(moments)
@@ -82,7 +78,7 @@ class Supervisor:
         """Act on what is due."""
         if self.template is not None:
             self.template.kill_if_hung(now_s)
-        if now_s >= self._restart_at:
+        if now_s >= self._restarts.due_at:
             self.start()
         for sweep in self._sweeps:
             if now_s >= sweep.due_at:
@@ -91,7 +87,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End the template with all that descends from it; waits for that."""
-        self._restart_at = math.inf
+        self._restarts.begun()
         if self.template is not None:
             self.template.close()
             self.template = None
@@ -125,23 +121,17 @@ class Supervisor:
         if not template.ready:
             self._not_started(self._broken or reason)
             return
-        if now - template.started_s >= HEALTHY_SECONDS:
-            self._failed_starts = 0
+        wait_seconds = self._restarts.died(now, now - template.started_s)
         self.notices.append(
             f"the template died: {reason}\n{len(sessions)} of its runs were under way and end with it; "
-            f"another template starts in {self._restart_later():g} s"
+            f"another template starts in {wait_seconds:g} s"
         )
 
     def _not_started(self, why: str) -> None:
         self.is_failing = True
         text = f"the template could not be prepared by {self.launch.setup}:\n{last_words(why)}"
         if self._was_ready:
-            self.notices.append(f"{text}\nanother attempt follows in {self._restart_later():g} s")
+            wait_seconds = self._restarts.died(time.monotonic())
+            self.notices.append(f"{text}\nanother attempt follows in {wait_seconds:g} s")
         else:
             self._never = text
-
-    def _restart_later(self) -> float:
-        wait = min(RESTART_SECONDS * (1 << self._failed_starts), MAX_RESTART_SECONDS)
-        self._failed_starts = min(self._failed_starts + 1, 10)
-        self._restart_at = time.monotonic() + wait
-        return wait

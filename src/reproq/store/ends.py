@@ -1,9 +1,11 @@
 """Stores the ends of claims so that no row holds up the others: what is refused for one of them is halved."""
 
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Protocol
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -11,7 +13,7 @@ from psycopg.errors import LockNotAvailable
 from reproq.lifecycle import Key, Kind, Status, Verdict, failure_of_kind
 from reproq.output import NOTHING
 from reproq.store.claims import lock_ours, still_ours
-from reproq.store.db import Database, is_bad_row
+from reproq.store.db import is_bad_row
 from reproq.store.finalising import Finalisation, finalize, takes_one_statement
 
 
@@ -24,6 +26,27 @@ class FinalizeAnswer:
     stored: dict[Key, Status] = field(default_factory=dict)
     refused: dict[Key, str] = field(default_factory=dict)
     held_up: set[Key] = field(default_factory=set)
+
+
+class Transactions(Protocol):
+    """Where ends are stored: a database, or a transaction that is open already."""
+
+    def transaction(self) -> AbstractContextManager[psycopg.Cursor[Any]]: ...
+    def statement(self) -> AbstractContextManager[psycopg.Cursor[Any]]: ...
+
+
+class Within:
+    """Savepoints of one transaction: what is refused goes, the locks that were taken before stay."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        self._cursor = cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
+        with self._cursor.connection.transaction():
+            yield self._cursor
+
+    statement = transaction
 
 
 MAX_PART_BYTES: Final = 16 * 1024 * 1024
@@ -44,7 +67,7 @@ def parts(batch: tuple[Finalisation, ...]) -> list[tuple[Finalisation, ...]]:
 
 
 def store_ends(
-    database: Database, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer
+    database: Transactions, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer
 ) -> None:
     """Store these ends by one transaction, and add what became of them to `answer`. One that is refused for a row is
     halved, again and again, until that row stands alone; one whose row somebody holds is left out."""
@@ -63,7 +86,9 @@ def store_ends(
         # else the replacement was refused too: the lease brings the run back
 
 
-def _store(database: Database, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer) -> None:
+def _store(
+    database: Transactions, batch: tuple[Finalisation, ...], now: datetime | None, answer: FinalizeAnswer
+) -> None:
     """One try, which waits for somebody's lock for a moment, but not twice: then what is free is locked first."""
     lone = takes_one_statement(batch)
     try:

@@ -16,6 +16,7 @@ from reproq.store.claims import Claimed
 from reproq.store.db import Database
 from reproq.store.ends import FinalizeAnswer, parts, store_ends
 from reproq.store.finalising import Finalisation
+from reproq.store.holders import AskHolders, Holder
 from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks, RefillLists
 from reproq.store.rescues import RescueAnswer, RescueRuns
 from reproq.store.retention import PruneAnswer, PruneRuns
@@ -229,6 +230,7 @@ Request = (
     | FinalizeRuns
     | RenewLeases
     | AskCancelled
+    | AskHolders
     | RescueRuns
     | ListQueues
     | SayIdle
@@ -246,6 +248,7 @@ Result = (
     | FinalizeAnswer
     | RenewAnswer
     | list[Key]
+    | dict[int, Holder]
     | RescueAnswer
     | list[str]
     | bool

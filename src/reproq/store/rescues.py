@@ -14,7 +14,7 @@ import psycopg
 from reproq.lifecycle import Claim, Key, Kind, Release, Status, Verdict, decide, failure_of_kind
 from reproq.store.arrays import numbers
 from reproq.store.db import Database, is_bad_row
-from reproq.store.ends import FinalizeAnswer, store_ends
+from reproq.store.ends import FinalizeAnswer, Within, store_ends
 from reproq.store.finalising import Finalisation, finalize
 from reproq.store.statements import Cursor, fetch_all, fetch_one
 
@@ -136,9 +136,11 @@ class RescueRuns:
             return RescueAnswer(rescued, soonest_lease_seconds(cursor, now))
 
     def _one_by_one(self, database: Database, now: datetime | None) -> list[Rescued]:
+        """In the transaction that locks them: the fence knows a claim again that its worker has renewed since the look,
+        and such a claim must not end."""
+        answer = FinalizeAnswer()
         with database.transaction() as cursor:
             found = lost(cursor, self.lease_seconds, now=now)
-        answer = FinalizeAnswer()
-        store_ends(database, tuple(one.end for one in found), now, answer)
+            store_ends(Within(cursor), tuple(one.end for one in found), now, answer)
         keys = answer.stored.keys() - answer.refused.keys()
         return [replace(one, becomes=answer.stored[one.claim.key]) for one in found if one.claim.key in keys]

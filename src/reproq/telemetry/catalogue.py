@@ -43,8 +43,9 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     ),
     "worker.draining": _known(
         logging.INFO,
-        "running timeout_seconds next",
-        "The worker was told to stop: it claims no more, and what runs may end within the time.",
+        "running held_up timeout_seconds next",
+        "The worker was told to stop: it claims no more, and what runs may end within the time. `held_up` runs have "
+        "ended, and are stored when nobody locks their rows any more (see `run.held_up`).",
     ),
     "worker.left_behind": _known(
         logging.ERROR,
@@ -63,7 +64,13 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     "run.held_up": _known(
         logging.WARNING,
         "id task by next",
-        "A run has ended, and somebody's transaction locks its row: the end is kept, and stored when the row is free.",
+        "Somebody's transaction locks the row of a run: its lease is renewed, or its end stored, when the row is free. "
+        "Said once, until that is over. `by` names the session, as far as the worker's role may see it.",
+    ),
+    "run.freed": _known(
+        logging.INFO,
+        "id task held_up_seconds",
+        "The transaction that held up a run is over: the lease is renewed, or the end stored.",
     ),
     "run.retried": _known(
         logging.WARNING,

@@ -11,6 +11,7 @@ from reproq.scheduler.ticking import Ticking
 from reproq.store.claims import Claimed
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.finalising import Finalisation
+from reproq.store.holders import AskHolders
 from reproq.store.periodic import BeatAnswer, FirePeriodicTasks, PruneTicks, RefillLists
 from reproq.store.requests import (
     Answer,
@@ -31,11 +32,12 @@ from reproq.telemetry.events import Telemetry
 from reproq.worker.control import Control
 from reproq.worker.drain import Drain
 from reproq.worker.figures import Figures
+from reproq.worker.held_up import HeldUp
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
 from reproq.worker.pruning import Pruning
-from reproq.worker.tell import tell_claimed, tell_held_up, tell_rescued, tell_stored
+from reproq.worker.tell import tell_claimed, tell_rescued, tell_stored
 from reproq.worker.tether import CLAIMED_TOO_LATE, Tether
 from reproq.worker.wakeups import Wakeups
 
@@ -56,6 +58,7 @@ class Hearing:
     ticking: Ticking
     drain: Drain
     tether: Tether
+    held_up: HeldUp
     burst: bool
 
     def hear(self, answer: Answer, now: float) -> None:
@@ -72,8 +75,13 @@ class Hearing:
                 self.stored(batch, stored, now)
             case RenewLeases(held=held, asked_s=asked_s), RenewAnswer() as renewed:
                 self.presence.on_renewed(renewed, now)
-                self.tether.renewed(renewed.ours.keys() - renewed.held_up, asked_s)
-                self._renewed(held, renewed)
+                extended = renewed.ours.keys() - renewed.held_up
+                self.tether.renewed(extended, asked_s)
+                self.held_up.over(extended, now)
+                self.held_up.passed_over(renewed.held_up, now)
+                self._renewed(held, renewed, now)
+            case AskHolders(held), dict() as holders:
+                self.held_up.on_holders(held, holders)
             case AskCancelled(), list() as cancelled:
                 self.control.on_answer()
                 for key in cancelled:
@@ -96,12 +104,12 @@ class Hearing:
 
     def stored(self, batch: tuple[Finalisation, ...], answer: FinalizeAnswer, now: float) -> None:
         """What became of ends that were to be stored."""
-        held_up_anew = self.ledger.stored(batch, answer.held_up, now)
-        for item in batch:
-            if item.key not in answer.held_up:
-                tell_stored(self.telemetry, item, answer)
-            elif item.key in held_up_anew:
-                tell_held_up(self.telemetry, item)
+        self.ledger.stored(batch, answer.held_up, now)
+        self.held_up.passed_over(answer.held_up, now)
+        written = [item for item in batch if item.key not in answer.held_up] if answer.held_up else batch
+        self.held_up.over((item.key for item in written), now)
+        for item in written:
+            tell_stored(self.telemetry, item, answer)
 
     def _claimed(self, asked: ClaimRuns, answer: ClaimAnswer, now: float) -> None:
         self.intake.on_claimed(answer, asked.limit, now)
@@ -127,7 +135,7 @@ class Hearing:
             self.executor.submit(self.ledger.start(claimed), claimed.payload)
             tell_claimed(self.telemetry, claimed)
 
-    def _renewed(self, held: tuple[Key, ...], answer: RenewAnswer) -> None:
+    def _renewed(self, held: tuple[Key, ...], answer: RenewAnswer, now: float) -> None:
         for key in held:
             if key not in self.ledger.running:
                 continue  # it ended while we asked; the finalise will be told whether it was still ours
@@ -135,6 +143,7 @@ class Hearing:
                 must_go = self.ledger.running[key].must_not_overlap  # somebody else may have begun it already
                 self.ledger.lose(key)
                 self.tether.let_go(key)
+                self.held_up.over((key,), now, free=False)
                 self.executor.stop(key, Release("lease lost", started=True), 0.0 if must_go else None)
                 self.telemetry.emit("run.lease_lost", id=key[0], next="its child is killed, its outcome discarded")
             elif cancel:

@@ -40,9 +40,21 @@ class Ledger:
         return len(self.running) + len(self.ending)
 
     @property
+    def held_up(self) -> int:
+        """How many ends wait until somebody lets go of the rows of their runs."""
+        return len(self._held_up)
+
+    @property
     def is_full(self) -> bool:
         """Whether so much waits to be stored that nothing more may be claimed: no outage can fill the memory."""
         return len(self.ending) >= MAX_ENDING or self._ending_size >= MAX_ENDING_BYTES
+
+    def task_of(self, key: Key) -> str | None:
+        """The task of a claim that is held."""
+        if (claimed := self.running.get(key)) is not None:
+            return claimed.payload.task_path
+        item = self.ending.get(key)
+        return item and item.task_path
 
     def start(self, claimed: Claimed) -> Key:
         """A claimed run begins."""
@@ -81,24 +93,21 @@ class Ledger:
         self.ending[item.key] = item
         self._ending_size += item.size
 
-    def begin_storing(self, most: int) -> tuple[Finalisation, ...]:
-        """The next ends to store, `most` at once; none while others are on their way. Not those that were held up."""
-        if self._storing or not self.ending:
-            return ()
-        self._storing = tuple(islice((item for key, item in self.ending.items() if key not in self._held_up), most))
-        return self._storing
+    def begin_storing(self, most: int, now: float) -> tuple[tuple[Finalisation, ...], bool]:
+        """The next ends to store, `most` at once, and whether they were held up; none while others are on their way.
 
-    def begin_again(self, most: int, now: float) -> tuple[Finalisation, ...]:
-        """The same of those that were held up, when it is time to try them again: by themselves, since they may be so
+        Those that were held up come when it is time to try them again: first, and by themselves, since they may be so
         still."""
-        if self._storing:
-            return ()
+        if self._storing or not self.ending:
+            return (), False
         due = takewhile(lambda key: self._held_up[key] <= now, self._held_up)
-        self._storing = tuple(self.ending[key] for key in islice(due, most))
-        return self._storing
+        again = tuple(self.ending[key] for key in islice(due, most))
+        new = (item for key, item in self.ending.items() if key not in self._held_up)
+        self._storing = again or tuple(islice(new, most))
+        return self._storing, bool(again)
 
     def moments(self) -> Iterator[float]:
-        """When `begin_again` next has something to store."""
+        """When an end that was held up is next to be tried again."""
         if not self._storing:
             yield from islice(self._held_up.values(), 1)
 
@@ -108,18 +117,15 @@ class Ledger:
         under_way = {item.key for item in self._storing}
         return [item for key, item in self.ending.items() if key not in under_way]
 
-    def stored(self, batch: Iterable[Finalisation], held_up: Set[Key], now: float) -> set[Key]:
-        """The database knows these ends, or that their claims are no longer ours, but for those that are held up.
-        Returns which of them have not been so before."""
+    def stored(self, batch: Iterable[Finalisation], held_up: Set[Key], now: float) -> None:
+        """The database knows these ends, or that their claims are no longer ours, but for those that are held up."""
         self._storing = ()
-        news = held_up - self._held_up.keys()
         for item in batch:
             self._held_up.pop(item.key, None)
             if item.key in held_up:
                 self._held_up[item.key] = now + AGAIN_SECONDS
             elif self.ending.pop(item.key, None) is not None:
                 self._ending_size -= item.size
-        return set(news)
 
     def lose(self, key: Key) -> None:
         """The claim has passed to another: whatever its child still answers is discarded."""

@@ -26,6 +26,7 @@ from reproq.worker.control import Control
 from reproq.worker.drain import Drain
 from reproq.worker.figures import Figures
 from reproq.worker.hearing import Hearing
+from reproq.worker.held_up import HeldUp
 from reproq.worker.intake import Intake
 from reproq.worker.ledger import Ledger
 from reproq.worker.presence import Presence
@@ -72,6 +73,7 @@ class Worker:
         self._ticking = Ticking(telemetry, config.beat_interval, fires=config.beat)
         self._drain = Drain(config.kill_grace)
         self._tether = Tether(config.lease, config.kill_grace)
+        self._held_up = HeldUp(telemetry, self._ledger)
         self._hearing = Hearing(
             executor=executor,
             telemetry=telemetry,
@@ -85,6 +87,7 @@ class Worker:
             ticking=self._ticking,
             drain=self._drain,
             tether=self._tether,
+            held_up=self._held_up,
             burst=burst,
         )
         store.start(self.selector)
@@ -112,8 +115,9 @@ class Worker:
         patience = self._config.drain_timeout if timeout_seconds is None else timeout_seconds
         self._drain.begin(self._monotonic(), patience)
         self._executor.withdraw("the worker is draining")
-        running, then = len(self._ledger.running), "a second signal stops them at once"
-        self._telemetry.emit("worker.draining", running=running, timeout_seconds=patience, next=then)
+        running, held_up = len(self._ledger.running), self._ledger.held_up
+        then = "a second signal stops them at once"
+        self._telemetry.emit("worker.draining", running=running, held_up=held_up, timeout_seconds=patience, next=then)
         self._telemetry.flush()  # the next step may wait for a database that is away
 
     def step(self, max_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:
@@ -152,6 +156,7 @@ class Worker:
         for answer in self._store.take_answers():
             if isinstance(answer.request, FinalizeRuns) and isinstance(answer.result, FinalizeAnswer):
                 self._hearing.stored(answer.request.batch, answer.result, self._monotonic())
+        self._held_up.close()
         if self.left_behind:
             self._telemetry.emit("worker.left_behind", runs=self.left_behind, next="their leases bring them back")
         self.selector.close()
@@ -202,11 +207,11 @@ class Worker:
         now = self._monotonic()
         for request in self._presence.requests(now, self._ledger, self._drain.under_way):
             self._store.submit(request)
-        if again := self._ledger.begin_again(MAX_FINALIZE_BATCH, now):
-            self._store.submit(FinalizeRuns(again, self._row.worker_id, tried_before=True))
-        elif batch := self._ledger.begin_storing(MAX_FINALIZE_BATCH):
-            self._store.submit(FinalizeRuns(batch, self._row.worker_id))
-        for asked in chain(self._control.requests(now, self._ledger.running), self._pruning.requests(now)):
+        batch, tried_before = self._ledger.begin_storing(MAX_FINALIZE_BATCH, now)
+        if batch:
+            self._store.submit(FinalizeRuns(batch, self._row.worker_id, tried_before=tried_before))
+        running = self._ledger.running
+        for asked in chain(self._held_up.requests(), self._control.requests(now, running), self._pruning.requests(now)):
             self._store.submit(asked)
         for look in self._ticking.requests(now, self._is_at_work):
             self._store.submit(look)

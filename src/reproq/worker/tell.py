@@ -3,10 +3,11 @@
 from typing import Protocol
 
 from reproq.executors import Ended
-from reproq.lifecycle import Status
+from reproq.lifecycle import Key, Status
 from reproq.store.claims import Claimed
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.finalising import Finalisation
+from reproq.store.holders import Holder
 from reproq.store.rescues import Rescued
 from reproq.telemetry.events import Telemetry
 
@@ -65,10 +66,17 @@ def _tell_success(telemetry: Telemetry, item: Finalisation) -> None:
     telemetry.emit("run.succeeded", id=item.run_id, task=item.task_path, seconds=elapsed)
 
 
-def tell_held_up(telemetry: Telemetry, item: Finalisation) -> None:
-    """An end that cannot be stored yet. Said once, however often it is tried."""
-    then = "it is stored when that transaction is over; other runs are not held up"
-    telemetry.emit("run.held_up", id=item.run_id, task=item.task_path, by="a transaction that locks its row", next=then)
+def tell_held_up(telemetry: Telemetry, key: Key, task: str | None, holder: Holder, *, has_ended: bool) -> None:
+    """A lease or an end that cannot be written yet. Said once, however often it is tried."""
+    what = "its end is stored" if has_ended else "its lease is renewed"
+    ways = f" ({holder.remedy})" if holder.remedy else ""
+    then = f"{what} when that transaction is over{ways}; other runs are not held up"
+    telemetry.emit("run.held_up", id=key[0], task=task, by=str(holder), next=then)
+
+
+def tell_freed(telemetry: Telemetry, key: Key, task: str | None, seconds: float) -> None:
+    """Nobody holds the row any more."""
+    telemetry.emit("run.freed", id=key[0], task=task, held_up_seconds=seconds)
 
 
 def tell_output(telemetry: Telemetry, ended: Ended, claimed: Claimed | None) -> None:

@@ -283,9 +283,9 @@ class Migration(migrations.Migration):
         ),
         schema.Install("fill", undo="DROP TRIGGER reproq_fill ON task_runs; DROP FUNCTION reproq_fill_run()"),
         schema.Install("payload_bound", undo="DROP FUNCTION reproq_within_bounds(json, json)"),
-        schema.Install("until_0003/enqueue", undo="DROP FUNCTION reproq_enqueue"),
+        schema.Install("enqueue", undo="DROP FUNCTION reproq_enqueue", until="0003"),
         schema.Install("wake", undo="DROP FUNCTION reproq_wake"),
-        schema.Install("until_0003/insert_run", undo="DROP PROCEDURE reproq_insert_run"),
+        schema.Install("insert_run", undo="DROP PROCEDURE reproq_insert_run", until="0003"),
         schema.Install("meta", undo="DROP TABLE reproq_meta"),
         schema.InstallLast("comments", undo="SELECT 1"),
     ]

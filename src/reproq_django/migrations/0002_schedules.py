@@ -248,11 +248,7 @@ class Migration(migrations.Migration):
             model_name="periodictask",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(
-                        ("start_at__isnull", True),
-                        ("start_at__range", READABLE),
-                        _connector="OR",
-                    ),
+                    models.Q(("start_at__isnull", True), ("start_at__range", READABLE), _connector="OR"),
                     models.Q(
                         ("end_at__isnull", True),
                         ("end_at__range", READABLE),
@@ -288,8 +284,9 @@ class Migration(migrations.Migration):
             undo="DROP TRIGGER reproq_settle ON periodic_tasks; DROP FUNCTION reproq_settle_periodic_task()",
         ),
         schema.Install(
-            "until_0003/periodic",
+            "periodic",
             undo="DROP FUNCTION reproq_enqueue_periodic_task; DROP FUNCTION reproq_fire_periodic_tasks",
+            until="0003",
         ),
         schema.Install(
             "wake_of_ticks",

@@ -37,9 +37,9 @@ class Migration(migrations.Migration):
                 name="periodic_tasks_on_lost_contact_known",
             ),
         ),
-        schema.Replace("enqueue", was="until_0003/enqueue", drop="DROP FUNCTION reproq_enqueue"),
-        schema.Replace("insert_run", was="until_0003/insert_run", drop="DROP PROCEDURE reproq_insert_run"),
-        schema.Replace("periodic", was="until_0003/periodic", drop="SELECT 1"),
+        schema.Replace("enqueue", was_until="0003", drop="DROP FUNCTION reproq_enqueue"),
+        schema.Replace("insert_run", was_until="0003", drop="DROP PROCEDURE reproq_insert_run"),
+        schema.Replace("periodic", was_until="0003", drop="SELECT 1"),
         schema.Install("schema_version_3", undo="UPDATE reproq_meta SET schema_version = 2"),
         schema.InstallLast("lost_contact_comments", undo="SELECT 1"),
     ]

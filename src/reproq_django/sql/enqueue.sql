@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION reproq_enqueue(
     timeout_seconds double precision DEFAULT NULL,
     backend text DEFAULT 'default',
     expires_at timestamptz DEFAULT NULL,
-    on_lost_contact text DEFAULT 'continue',
+    on_lost_contact text DEFAULT 'continue',  -- since 0004
     now timestamptz DEFAULT NULL
 )
 RETURNS bigint
@@ -20,10 +20,12 @@ LANGUAGE sql
 BEGIN ATOMIC
     INSERT INTO task_runs (
         backend, task_path, args, kwargs, queue_name, priority, run_after, max_attempts, timeout_seconds, expires_at,
-        on_lost_contact, enqueued_at, due_at
+        on_lost_contact,  -- since 0004
+        enqueued_at, due_at
     )
     SELECT
-        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, $10, nullif($11, 'continue'),
-        coalesce($12, statement_timestamp()), coalesce($6, $12, statement_timestamp())
+        $9, $1, reproq_within_bounds($2, $3), $3, $4, $5::smallint, $6, $7, $8, $10,
+        nullif(on_lost_contact, 'continue'),  -- since 0004
+        coalesce(now, statement_timestamp()), coalesce($6, now, statement_timestamp())
     RETURNING id;
 END;

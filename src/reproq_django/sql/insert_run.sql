@@ -25,8 +25,8 @@ CREATE OR REPLACE PROCEDURE reproq_insert_run(
     backoff_seconds double precision[],
     timeout_seconds double precision,
     wake_within_seconds double precision,
-    now timestamptz,
-    on_lost_contact text DEFAULT 'continue'
+    now timestamptz
+    , on_lost_contact text DEFAULT 'continue'  -- since 0004
 )
 LANGUAGE plpgsql
 AS $procedure$
@@ -36,14 +36,16 @@ BEGIN
     run_after := coalesce(run_after, enqueued_at + delay_seconds * interval '1 second');
     INSERT INTO task_runs (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, run_after, expires_at,
-        enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds, on_lost_contact
+        on_lost_contact,  -- since 0004
+        enqueued_at, due_at, status, max_attempts, backoff_seconds, timeout_seconds
     )
     VALUES (
         nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, run_after,
         greatest(run_after, enqueued_at) + expires_in_seconds * interval '1 second',
+        nullif(on_lost_contact, 'continue'),  -- since 0004
         enqueued_at, coalesce(run_after, enqueued_at),
         CASE WHEN run_after > enqueued_at THEN 'SCHEDULED' ELSE 'READY' END,
-        max_attempts, backoff_seconds, timeout_seconds, nullif(on_lost_contact, 'continue')
+        max_attempts, backoff_seconds, timeout_seconds
     )
     RETURNING id INTO run_id;
     IF coalesce(run_after, enqueued_at) - enqueued_at <= wake_within_seconds * interval '1 second' THEN

@@ -81,12 +81,14 @@ BEGIN
     ), run AS (
         INSERT INTO task_runs (
             nonce, backend, task_path, args, kwargs, spec_hash, queue_name, priority, max_attempts, backoff_seconds,
-            timeout_seconds, on_lost_contact, expires_at, enqueued_at, due_at
+            on_lost_contact,  -- since 0004
+            timeout_seconds, expires_at, enqueued_at, due_at
         )
         SELECT
             choice.nonce, task.backend, task.task_path, task.args, task.kwargs, task.spec_hash, task.queue_name,
-            task.priority, task.max_attempts, task.backoff_seconds, task.timeout_seconds,
-            nullif(task.on_lost_contact, 'continue'), moment + task.expires_in_seconds * interval '1 second', moment, moment
+            task.priority, task.max_attempts, task.backoff_seconds,
+            nullif(task.on_lost_contact, 'continue'),  -- since 0004
+            task.timeout_seconds, moment + task.expires_in_seconds * interval '1 second', moment, moment
         FROM choice JOIN task ON task.id = choice.id
         WHERE choice.due_at IS NOT NULL AND NOT choice.is_busy
         ORDER BY choice.id
