@@ -83,7 +83,7 @@ def test_an_action_on_a_run_whose_row_is_held_changes_nothing_and_says_whose_it_
     with locked(dsn, [held]) as other:
         text, pid = act(client, action, free, held), other.info.backend_pid
     assert f"Nothing was changed: run {held} could not be written to within 0.5 s" in text
-    assert f"pid {pid} (application_name" in text
+    assert f"the transaction of pid {pid} (" in text
     assert everything(pg) == before
 
 

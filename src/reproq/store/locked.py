@@ -6,8 +6,6 @@ A worker never waits for such a row, and needs none of this. It refuses to know 
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -15,6 +13,7 @@ import psycopg
 from reproq.errors import ReproqError, RunLocked
 from reproq.store.arrays import numbers
 from reproq.store.db import Database
+from reproq.store.holders import Holder
 from reproq.store.statements import Cursor, fetch_all, fetch_one
 
 LOCK_SECONDS: Final = 5.0
@@ -25,24 +24,6 @@ FIRST_LOOK_SECONDS: Final = 0.2
 """A change that takes no longer costs no second connection."""
 LOOK_EVERY_SECONDS: Final = 1.0
 _LATE_STATES: Final = ("55P03", "57014")  # lock_timeout, statement_timeout
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A session that others wait for. `pid` 0 is a prepared transaction, which has none; `since` is None where the
-    role may not see it."""
-
-    pid: int
-    application_name: str
-    since: datetime | None
-    state: str
-
-    def __str__(self) -> str:
-        if not self.pid:
-            return "a prepared transaction"
-        name = f"application_name {self.application_name!r}" if self.application_name else "no application_name"
-        since = f", in a transaction since {self.since:%Y-%m-%d %H:%M:%S %z}" if self.since else ""
-        return f"the session with pid {self.pid} ({name}{since}{f', {self.state}' if self.state else ''})"
 
 
 @contextmanager
@@ -89,11 +70,10 @@ def _text(run_ids: Sequence[int], seconds: float, holders: Sequence[Holder]) -> 
     runs = {0: "one of these runs", 1: f"run {named}"}.get(len(run_ids), f"runs {named}")
     rows = "its row is" if len(run_ids) < 2 else "their rows are"
     who = " and ".join(map(str, holders)) or "another session's transaction"
-    ends = "; ".join(f"SELECT pg_terminate_backend({one.pid})" for one in holders if one.pid)
-    remedy = f", or end that session by: {ends}" if ends else "; pg_locks and pg_stat_activity show which it is"
+    remedies = "; ".join(one.remedy for one in holders if one.remedy) or "pg_stat_activity shows which it is"
     return (
         f"nothing was changed: {runs} could not be written to within {seconds:g} s, because {rows} locked by {who}; "
-        f"let that transaction commit or roll back{remedy}; then try again"
+        f"let that commit or roll back ({remedies}), then try again"
     )
 
 
