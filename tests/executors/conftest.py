@@ -18,6 +18,8 @@ from reproq.executors.launched import Limits
 from reproq.executors.mock import MockExecutor
 from reproq.executors.pool import PoolExecutor
 from reproq.executors.spawn import SpawnExecutor
+from reproq.lifecycle import Success
+from reproq.wire import Reply
 from tests.executors.driver import Driver
 from tests.plugins.bare import BARE_ENVIRONMENT
 
@@ -56,9 +58,9 @@ def make_fork(setup: str = "tasks:setup", *, extra: dict[str, str] | None = None
     return ForkExecutor(setup, environment=environment(**(extra or {})), **options)
 
 
-def make_spawn(*, extra: dict[str, str] | None = None, **limits: Any) -> SpawnExecutor:
+def make_spawn(*, extra: dict[str, str] | None = None, python: str = sys.executable, **limits: Any) -> SpawnExecutor:
     bounds = Limits(**({"kill_grace_seconds": GRACE_SECONDS, "timeout_seconds": 60.0} | limits))
-    return SpawnExecutor("cold", environment=environment(**(extra or {})), limits=bounds)
+    return SpawnExecutor("cold", environment=environment(**(extra or {})), python=python, limits=bounds)
 
 
 def make_command(commands: Commands | None = None, **limits: Any) -> CommandExecutor:
@@ -83,14 +85,16 @@ def _subreaper() -> None:
     become_subreaper()
 
 
-def _drivers(features: Features) -> Iterator[Driver]:
-    makers: dict[str, Callable[[], Executor]] = {
-        "fork": make_fork,
-        "pool": make_pool,
-        "spawn": make_spawn,
-        "command": make_command,
-        "mock": make_mock,
-    }
+MAKERS: dict[str, Callable[[], Executor]] = {
+    "fork": make_fork,
+    "pool": make_pool,
+    "spawn": make_spawn,
+    "command": make_command,
+    "mock": make_mock,
+}
+
+
+def _drivers(features: Features, makers: dict[str, Callable[[], Executor]] = MAKERS) -> Iterator[Driver]:
     driver = Driver(makers[features.name](), features.descriptors)
     driver.wait_ready()
     yield driver
@@ -107,6 +111,21 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 def tasks(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """The same, of the executors that run tasks."""
     yield from _drivers(request.param)
+
+
+@pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.runs_tasks], ids=lambda features: features.name)
+def light(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """The same, for what takes many runs and is about the worker's side of them: where each run starts a program, it is
+    a shell that answers 1, for a fortieth of what an interpreter costs."""
+    shell = tmp_path_factory.mktemp("light") / "shell"
+    reply = Reply(Success("1")).encode().decode() if request.param.our_child else "1"
+    shell.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{reply}'\n", "utf-8")
+    shell.chmod(0o755)
+    makers = MAKERS | {
+        "spawn": lambda: make_spawn(python=str(shell)),
+        "command": lambda: make_command([("tasks.*", (str(shell),))]),
+    }
+    yield from _drivers(request.param, makers)
 
 
 @pytest.fixture(scope="module", params=[f for f in EXECUTORS if f.our_child], ids=lambda features: features.name)
