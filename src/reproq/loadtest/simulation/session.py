@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 import psycopg
+from psycopg import errors
 from psycopg.pq import ExecStatus
 
 from reproq.lifecycle import Key
@@ -30,6 +31,9 @@ SETTINGS: Final = {
     "plan_cache_mode": "force_generic_plan",  # spares a fifth of the time
 }
 """Settings of every session, so that rows read the same on every server."""
+
+WRITTEN: Final = b"written"
+"""The name under which every session has prepared `sql/commit.sql`."""
 
 
 @cache
@@ -77,6 +81,8 @@ class Session(Database):
         self.claimed: dict[Key, int] = {}
         """What the request that it is lent for has claimed."""
         self._settings: dict[str, str] | None = None
+        self._has_begun = False
+        """Whether the next transaction has begun already: with the end of the last one, which spares a round trip."""
         self._passed = 0
         self._fate: BaseException | None = None
 
@@ -84,9 +90,15 @@ class Session(Database):
         """Begin a history, under these settings of the planner."""
         if settings == self._settings:
             return
+        connection = self.connected()
+        if self._settings is None:
+            connection.prepare_threshold = 0
+            connection.pgconn.prepare(WRITTEN, sql("commit").encode())
+        elif self._has_begun:  # what is set in a transaction is undone when that is rolled back
+            self._say(b"COMMIT")
+            self._has_begun = False
         statements = [f"SET {name} = '{value}'" for name, value in (SETTINGS | settings).items()]
-        self.connected().prepare_threshold = 0
-        self.connected().execute("; ".join(["RESET ALL", *statements, "DISCARD PLANS"]), prepare=False)
+        connection.execute("; ".join(["RESET ALL", *statements, "DISCARD PLANS"]), prepare=False)
         self._settings = settings
 
     @contextmanager
@@ -106,12 +118,14 @@ class Session(Database):
         """The connection is gone. An open transaction is rolled back now; its holder learns of it by `fate`."""
         if self.is_open:
             self._fate = fate
-            self._end(b"ROLLBACK")
+            self._end(b"ROLLBACK AND CHAIN")
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         connection = self.connected()
-        self._say(b"BEGIN")
+        if not self._has_begun:
+            self._say(b"BEGIN")
+            self._has_begun = True
         self.is_open = True
         try:
             with _Cursor(connection) as cursor:
@@ -120,9 +134,9 @@ class Session(Database):
             self._boundary(is_last=True)
         except BaseException:
             if self.is_open:
-                self._end(b"ROLLBACK")
+                self._end(b"ROLLBACK AND CHAIN")
             raise
-        self._commit(connection)
+        self._commit()
 
     @contextmanager
     def statement(self) -> Iterator[psycopg.Cursor[Any]]:
@@ -143,11 +157,11 @@ class Session(Database):
         if self._fate is not None:
             raise self._fate
 
-    def _commit(self, connection: psycopg.Connection[Any]) -> None:
+    def _commit(self) -> None:
         """The rows are read before the commit: nobody else can commit in between."""
-        has_written, is_durable = connection.execute(sql("commit")).fetchone() or (False, True)
+        has_written, is_durable = self._written()
         rows = self.rows() if has_written else ()
-        self._end(b"COMMIT")
+        self._end(b"COMMIT AND CHAIN")
         if has_written:
             assert self.actor is not None, "it is lent"  # noqa: S101
             assert self.now is not None, "it is lent"  # noqa: S101
@@ -155,6 +169,13 @@ class Session(Database):
         afterwards, self.disturbance.afterwards = self.disturbance.afterwards, None
         if afterwards is not None:
             afterwards()
+
+    def _written(self) -> tuple[bool, bool]:
+        """Whether the open transaction has written anything, and whether its commit waits for the disk."""
+        result = self.connected().pgconn.exec_prepared(WRITTEN, None)
+        if result.status != ExecStatus.TUPLES_OK:
+            raise errors.error_from_result(result)
+        return result.get_value(0, 0) == b"t", result.get_value(0, 1) == b"t"
 
     def _end(self, command: bytes) -> None:
         self.is_open = False
