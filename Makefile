@@ -11,6 +11,8 @@ export PYTHON DJANGO
 
 # Nothing here may touch the database of another project whose settings happen to be in the environment.
 unexport LOCK DATABASE_URL DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
+# Who forbids bytecode has every test compiled anew by every process that collects them; `make clean` deletes it.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo bench test chaos lint types docs audit lock clean
 
