@@ -51,7 +51,7 @@ class TaskFinder:
 def find_named(message: dict[str, Any]) -> NamedTask:
     """Find the task that a payload names. Raises UnknownTask."""
     backend = _backend(message["backend"])
-    task = find_task(message["task_path"], _task_aliases(backend))
+    task = find_task(message["task_path"], task_aliases_of(backend))
     stored = altered(
         task,
         backend=message["backend"],
@@ -72,7 +72,8 @@ def _backend(alias: str) -> Any:
         return ReproqBackend(alias, {})
 
 
-def _task_aliases(backend: Any) -> Mapping[str, str]:
+def task_aliases_of(backend: Any) -> Mapping[str, str]:
+    """Where a backend of ours finds renamed tasks; others know none."""
     return backend.settled.task_aliases if isinstance(backend, ReproqBackend) else {}
 
 

@@ -141,8 +141,8 @@ def database_address(alias: str, starts: bool, given: str = "") -> str:
             ensure_running(connection.settings_dict)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(f"the database of DATABASES[{alias!r}] cannot be reached: {error}") from error
-    given = {name: value for name, value in connection.get_connection_params().items() if name not in _DJANGO_ONLY}
-    return conninfo.make_conninfo("", **given)
+    parameters = {name: value for name, value in connection.get_connection_params().items() if name not in _DJANGO_ONLY}
+    return conninfo.make_conninfo("", **parameters)
 
 
 def host_of(dsn: str) -> str:

@@ -11,7 +11,7 @@ from django.tasks import task_backends
 from django.tasks.exceptions import InvalidTask
 
 from reproq.errors import UnknownTask
-from reproq_django.backend import ReproqBackend
+from reproq_django.named_task import task_aliases_of
 from reproq_django.resolve import find_task
 from reproq_django.validation import WrongArguments, bind
 
@@ -20,9 +20,7 @@ def task_fault(backend: str, path: str, args: Sequence[Any], asker: str) -> str:
     """Why no child of this `TASKS` alias could run the task of this path with these arguments; empty where one could.
     `asker` is who names the task, in what is said."""
     try:
-        ours = task_backends[backend]
-        aliases = ours.settled.task_aliases if isinstance(ours, ReproqBackend) else {}
-        bind(find_task(path, aliases, asker), args, {})
+        bind(find_task(path, task_aliases_of(task_backends[backend]), asker), args, {})
     except (UnknownTask, InvalidTask, WrongArguments, ImproperlyConfigured) as error:
         return str(error)
     return ""

@@ -38,6 +38,7 @@ class Attempt:
         self.timeout_seconds = timeout_seconds
         self.phase = Phase.QUEUED
         self.ending = Ending(grace_seconds)
+        self.made_s = time.monotonic()
         self.process: Process | None = None
         self.stopped_with: Outcome | None = None
         self.sent_s: float | None = None

@@ -201,8 +201,8 @@ class Brood:
     def _on_spare_died(self, packet: Packet) -> None:
         """A child has died while it waited, and another is forked in its place, whether a run comes or not."""
         now_s = time.monotonic()
-        waited_seconds = now_s - self.spares.drop(packet.run)
-        again_seconds = self._respawns.died(now_s, waited_seconds)
+        again_seconds = self._respawns.died(now_s, now_s - self._by_number[packet.run].made_s)
+        self.spares.drop(packet.run)
         if self.supervisor is not None:
             self.supervisor.notices.append(
                 f"a child that waited for a run died: {exit_reason(os.waitstatus_to_exitcode(packet.value))}; "

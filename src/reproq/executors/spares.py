@@ -20,7 +20,6 @@ class Spares:
         self._wanted = wanted
         self._forget = forget
         self._attempts: dict[int, Attempt] = {}
-        self._made_s: dict[int, float] = {}
 
     def __contains__(self, number: int) -> bool:
         return number in self._attempts
@@ -36,7 +35,6 @@ class Spares:
         while len(self._attempts) < self._wanted:
             spare = make()
             self._attempts[spare.number] = spare
-            self._made_s[spare.number] = time.monotonic()
             try:
                 fork(spare)
             except OSError:  # no descriptor is left: runs need them more
@@ -47,18 +45,16 @@ class Spares:
         """One that waits, or the next that will; none that has ended while it waited."""
         for number, spare in self._attempts.items():
             if spare.phase is Phase.FORKING or (spare.process is not None and not spare.process.has_ended()):
-                del self._made_s[number]
                 return self._attempts.pop(number)
         return None
 
-    def drop(self, number: int) -> float:
-        """End one, and say when it was asked for. It has run nothing, so nothing descends from it."""
+    def drop(self, number: int) -> None:
+        """End one. It has run nothing, so nothing descends from it."""
         spare = self._attempts.pop(number)
         self._forget(number)
         if spare.process is not None and spare.phase is not Phase.REAPING:
             spare.process.kill_leader()
         spare.finish(None, time.monotonic(), "no run came for it")
-        return self._made_s.pop(number)
 
     def drop_all(self) -> None:
         """End them all."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
+from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from reproq.errors import ReproqError, RunLocked
 from reproq.store.arrays import numbers
@@ -23,7 +24,6 @@ SHORTEST_SECONDS: Final = 0.1
 FIRST_LOOK_SECONDS: Final = 0.2
 """A change that takes no longer costs no second connection."""
 LOOK_EVERY_SECONDS: Final = 1.0
-_LATE_STATES: Final = ("55P03", "57014")  # lock_timeout, statement_timeout
 
 
 @contextmanager
@@ -50,8 +50,7 @@ def bounded(cursor: Cursor, run_ids: Sequence[int], seconds: float, onlooker: Da
 def _was_late(error: BaseException, holders: Sequence[Holder]) -> bool:
     """Whether it is a lock that the statement waited for. Django's errors have psycopg's as their cause."""
     states = [getattr(one, "sqlstate", None) for one in (error, error.__cause__)]
-    lock_timeout, statement_timeout = _LATE_STATES
-    return lock_timeout in states or (statement_timeout in states and bool(holders))
+    return LockNotAvailable.sqlstate in states or (QueryCanceled.sqlstate in states and bool(holders))
 
 
 def _locked_of(onlooker: Database, run_ids: Sequence[int]) -> list[int]:
