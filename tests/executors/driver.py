@@ -11,6 +11,7 @@ from typing import Any
 from reproq.executors import Ended, Executor
 from reproq.executors.attempt import Phase
 from reproq.executors.fork import ForkExecutor
+from reproq.executors.pool import PoolExecutor
 from reproq.lifecycle import Key
 from reproq.spec import hash_document
 from reproq.wire import Payload
@@ -114,6 +115,13 @@ class Driver:
         self.executor.close()
         assert not self.selector.get_map(), f"left registered: {list(self.selector.get_map().values())}"
         self.selector.close()
+
+
+def open_descriptors(driver: Driver) -> int:
+    """How many descriptors are open here, once a pool has all of its children: each that is still to come adds some."""
+    if isinstance(pool := driver.executor, PoolExecutor):
+        driver.until(lambda: pool._crew is not None and len(pool._crew.serving) == pool._concurrency)
+    return len(os.listdir("/proc/self/fd"))
 
 
 def waiting(driver: Driver) -> list[int]:

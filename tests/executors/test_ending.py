@@ -10,7 +10,7 @@ import pytest
 
 from reproq.child import kernel
 from reproq.lifecycle import Failure, Key, Kind, Release, Success
-from tests.executors.driver import Driver, is_gone, payload
+from tests.executors.driver import Driver, is_gone, open_descriptors, payload
 
 
 def failure_of(outcome: object) -> Failure:
@@ -147,8 +147,8 @@ def test_only_the_first_process_answers_when_a_task_forks(tasks: Driver) -> None
 
 def test_two_hundred_runs_leak_no_descriptor(light: Driver) -> None:
     light.wait(*[light.submit(payload("tasks.echo", "[1]")) for _ in range(8)])
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors(light)
     for _ in range(25):
         ends = light.wait(*[light.submit(payload("tasks.echo", "[1]")) for _ in range(8)])
         assert [ended.outcome for ended in ends] == [Success("1")] * 8
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors(light) == before

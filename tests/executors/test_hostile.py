@@ -19,7 +19,7 @@ from reproq.executors import Ended, member
 from reproq.executors.suspects import Suspects
 from reproq.lifecycle import Failure, Key, Kind, Outcome, Release, Success
 from tests.executors.conftest import HERE, make_fork, make_pool, make_spawn
-from tests.executors.driver import Driver, alive, is_gone, payload
+from tests.executors.driver import Driver, alive, is_gone, open_descriptors, payload
 from tests.executors.hostile import BOMB_NAME
 
 MAKERS: dict[str, Callable[..., Any]] = {"fork": make_fork, "pool": make_pool, "spawn": make_spawn}
@@ -102,7 +102,7 @@ def test_all_harm_at_once_costs_each_its_own_attempt_and_the_worker_no_memory(
     )  # else those of a pool whose child is not there yet are given back
     driver = make(**({"concurrency": 16} if name == "pool" else {}))
     driver.wait(*[driver.submit(payload()) for _ in range(8)])
-    before, descriptors = resident_bytes(os.getpid()), len(os.listdir("/proc/self/fd"))
+    before, descriptors = resident_bytes(os.getpid()), open_descriptors(driver)
     seconds = 3.0 if name == "spawn" else 1.0  # its timeout includes the import
     keys = {
         task: driver.submit(payload(f"hostile.{task}", args, run_id=number, timeout_seconds=seconds))
@@ -113,8 +113,7 @@ def test_all_harm_at_once_costs_each_its_own_attempt_and_the_worker_no_memory(
     assert wrong == {}
     assert {ended.outcome for ended in driver.wait(*neighbours)} == {Success('"slept"')}
     assert resident_bytes(os.getpid()) - before < 32 << 20
-    if name != "pool":  # which may not have had all of its children when the descriptors were counted
-        driver.until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
+    driver.until(lambda: open_descriptors(driver) <= descriptors)
 
 
 def test_a_reply_without_end_is_refused_at_its_bound(make: Callable[..., Driver]) -> None:
