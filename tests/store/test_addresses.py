@@ -139,7 +139,7 @@ WAIT = [
     "DiskFull",
 ]
 WAIT += ["OutOfMemory", "TooManyConnections", "SerializationFailure", "DeadlockDetected", "LockNotAvailable"]
-WAIT += ["IdleSessionTimeout", "IdleInTransactionSessionTimeout"]
+WAIT += ["IdleSessionTimeout", "IdleInTransactionSessionTimeout", "TransactionTimeout"]
 STOP = [
     "UndefinedTable",
     "DivisionByZero",

@@ -185,6 +185,21 @@ def test_a_lane_that_was_idle_during_an_outage_connects_anew_and_says_nothing(ds
     ]
 
 
+def test_what_a_timeout_of_the_role_cancels_behind_a_lock_is_asked_again(
+    dsn: str, pg: psycopg.Connection, start: Any
+) -> None:
+    """A migration that holds the table must not end the worker, and with it the runs that it has begun."""
+    loop = start(conninfo.make_conninfo(dsn, options="-c statement_timeout=50"))
+    with pg.transaction():
+        pg.execute("LOCK TABLE task_runs")
+        loop.store.submit(ListQueues())
+        loop.wait(lambda: len(loop.notices) == 1)
+    loop.wait(lambda: len(loop.answers) == 1)
+    assert (loop.answers[0].result, loop.answers[0].error) == ([], None)
+    assert "database refuses, retrying until it does not" in loop.notices[0]
+    assert "statement timeout" in loop.notices[0]
+
+
 # What a request costs
 
 

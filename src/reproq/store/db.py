@@ -31,7 +31,7 @@ LOSS_STATES: Final = ("08", "57P01", "57P02", "57P03", "25006")
 OUTAGE_STATES: Final = (
     *LOSS_STATES,
     *("53100", "53200", "53300", "40001", "40P01", "55P03"),
-    *("57P05", "25P03"),  # a timeout of the server's (often of the role's) has ended our session: connect again
+    *("57P05", "25P03", "25P04"),  # a timeout of the server's (or role's) has ended our session: connect again
 )
 """All that waiting may mend, those too that concern one session or statement. No SQLSTATE at all means a broken
 connection."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 import psycopg
+from psycopg.errors import QueryCanceled
 
 from reproq.errors import AddressRefused
 from reproq.store.db import Database, is_lost, is_outage
@@ -42,7 +43,8 @@ def answer_once(request: Request, database: Database, now: Clock) -> Answer:
     try:
         return Answer(request, request.run(database, now))
     except psycopg.Error as error:
-        if is_outage(error):
+        # Cancelled by the role's statement_timeout, say, while somebody locks the table: no reason to end our runs.
+        if is_outage(error) or isinstance(error, QueryCanceled):
             raise
         return Answer(request, error=error)
     except Exception as error:
