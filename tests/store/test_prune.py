@@ -161,6 +161,19 @@ def test_a_role_that_may_not_delete_is_refused_and_no_exception_ends_the_worker(
         pg.execute(f"DROP ROLE {name}")
 
 
+def test_a_table_that_points_to_a_run_is_a_refusal_and_no_exception_ends_the_worker(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    pg.execute("CREATE TABLE invoice (run_id bigint REFERENCES task_runs)")
+    pg.execute("INSERT INTO invoice VALUES (%s)", [ended(pg.cursor(), 31)])
+    database = Database(dsn, "tests")
+    answer = PruneRuns("default", rules(BY_DEFAULT)[0], START).run(database, NOW)
+    database.close()
+    assert (answer.deleted, answer.position) == (0, START)
+    assert "violates foreign key constraint" in answer.refusal
+    assert "\n" not in answer.refusal
+
+
 def test_a_preview_counts_what_would_go_by_status_and_queue(cursor: Cursor) -> None:
     for days in (31, 32):
         ended(cursor, days)

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+import psycopg
+
 from reproq.errors import MissingGrant
 from reproq.retention import Rule
 from reproq.store.arrays import texts
-from reproq.store.db import Database
+from reproq.store.db import Database, is_outage
 from reproq.store.statements import Cursor, fetch_all, fetch_one
+from reproq.store.unreachable import reason
 
 BATCH: Final = 500
 """Runs that one step looks at: a few milliseconds, for which no claim of the same worker waits noticeably."""
@@ -34,7 +37,8 @@ START: Final = Position(datetime(1, 1, 2, tzinfo=UTC), 0)
 
 @dataclass(frozen=True, slots=True)
 class PruneAnswer:
-    """What one step did. `is_ours` is false when somebody else was pruning; `refusal` says what the role lacks."""
+    """What one step did. `is_ours` is false when somebody else was pruning; `refusal` says why the database
+    deletes nothing."""
 
     position: Position
     deleted: int = 0
@@ -107,7 +111,8 @@ def queue_has_run(cursor: Cursor, queue_name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PruneRuns:
-    """One step of one rule's walk, in a transaction of its own."""
+    """One step of one rule's walk, in a transaction of its own. A worker that may not delete works on all the same: its
+    role lacks a right, a table of the project's own points to a run, or the step takes longer than the role may."""
 
     backend: str
     rule: Rule
@@ -119,6 +124,8 @@ class PruneRuns:
         try:
             with database.transaction() as cursor:
                 answer = prune(cursor, self.backend, self.rule, self.position, self.limit, now)
-        except MissingGrant as error:  # a worker that may not delete works on all the same
-            return PruneAnswer(self.position, refusal=str(error))
+        except (MissingGrant, psycopg.Error) as error:
+            if is_outage(error):
+                raise
+            return PruneAnswer(self.position, refusal=reason(error))
         return replace(answer, took_seconds=time.monotonic() - began_s)

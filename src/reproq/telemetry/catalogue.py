@@ -118,7 +118,9 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     ),
     "runs.pruned": _known(logging.INFO, "runs", "One round over all rules of the retention has deleted so many runs."),
     "prune.refused": _known(
-        logging.WARNING, "reason next", "The worker's role lacks a right without which nothing is deleted."
+        logging.WARNING,
+        "reason next",
+        "The database deletes no runs: the worker's role lacks a right, or a table of the project's points to them.",
     ),
     "beat.started": _known(
         logging.INFO, "worker beat_interval_s installation", "A beat has its row and fires schedules."
