@@ -1,6 +1,8 @@
 """Foreign programs: which one is chosen, what its end means, and every way in which it can be wrong."""
 
+import errno
 import json
+import os
 import shutil
 import sys
 import tomllib
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from reproq.child.kernel import children_of
 from reproq.config import Source, load
 from reproq.executors import Ended
 from reproq.executors.command import argv_for, missing_programs
@@ -17,7 +20,7 @@ from reproq.executors.environment import command_environment
 from reproq.lifecycle import Failure, Kind, Outcome, Success
 from tests.docs.pages import blocks_of
 from tests.executors.conftest import SOURCES, make_command
-from tests.executors.driver import Driver, is_gone, payload
+from tests.executors.driver import Driver, is_gone, open_descriptors, payload
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Command = Callable[..., Driver]
@@ -228,6 +231,22 @@ def test_a_program_that_cannot_be_started_is_told_with_its_remedy(run: Run, tmp_
         assert (failure.kind, ended.started_s) == (Kind.CHILD_DIED, None)
         assert text in failure.message
         assert repr(program) in failure.message
+
+
+def test_a_program_that_may_not_be_bounded_is_killed_and_told_with_its_remedy(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that runs with another user's rights: `sudo`, say. Without its bound it must not run on unseen."""
+
+    def is_anothers(most_bytes: int, pid: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    driver = command("/bin/sleep", "600", max_memory_bytes=1 << 30)
+    before = children_of(os.getpid()), open_descriptors(driver)
+    monkeypatch.setattr("reproq.child.memory.bound", is_anothers)
+    failure = failure_of(driver.run("greet").outcome)
+    assert failure.message.startswith("the program '/bin/sleep' runs with the rights of another user")
+    assert (children_of(os.getpid()), open_descriptors(driver)) == before
 
 
 def test_programs_that_cannot_run_are_all_named_at_the_start(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from reproq.child.kernel import children_of
 from reproq.executors.launched import LaunchedExecutor
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES, make_spawn
-from tests.executors.driver import Driver, alive, is_gone, payload
+from tests.executors.driver import Driver, alive, is_gone, open_descriptors, payload
 from tests.executors.test_template import wait_until_dead
 from tests.plugins.bare import BARE_ENVIRONMENT
 
@@ -114,6 +114,27 @@ def spawn() -> Iterator[Callable[..., Driver]]:
     yield make
     for driver in made:
         driver.close()
+
+
+def test_a_run_that_gets_no_process_is_given_back_and_none_is_taken_for_a_moment(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once it would come again, and be given back again, as fast as the database answers."""
+    monkeypatch.setattr("reproq.executors.defaults.PAUSE_SECONDS", 0.5)
+    before = open_descriptors(driver)
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", no_process_is_left)
+        ended = driver.wait(driver.submit(payload("tasks.echo", "[1]")))[0]
+    assert ended.outcome == Release("the worker could not start a process: no process is left", started=False)
+    assert not driver.executor.ready
+    assert open_descriptors(driver) == before
+    driver.wait_ready()
+    assert driver.run("echo", "[1]").outcome == Success("1")
+    driver.until(lambda: driver.executor.deadline() is None)
+
+
+def no_process_is_left(*arguments: object, **options: object) -> None:
+    raise OSError("no process is left")
 
 
 def test_limits_are_kept(spawn: Callable[..., Driver]) -> None:

@@ -81,6 +81,8 @@ class CommandExecutor(LaunchedExecutor):
 
     def failure_to_start(self, program: Program, error: OSError) -> Failure | None:
         reason = _START_FAILURES.get(error.errno or 0)
+        if error.errno == errno.EPERM and self.limits.max_memory_bytes:
+            reason = _NOT_TO_BE_BOUNDED
         if error.errno == errno.E2BIG:
             return bad_spec(_too_long("the argv with its environment"))
         if reason is None:
@@ -95,6 +97,12 @@ _START_FAILURES: Final = {
     errno.ENOEXEC: "is in no format that this system executes; begin a script with a line such as #!/bin/sh",
     errno.ENOTDIR: "does not exist: a part of its path is no folder; correct commands",
 }
+
+
+_NOT_TO_BE_BOUNDED: Final = (
+    "runs with the rights of another user, so that max_memory cannot bound it; let a script start it, which hands its "
+    "bound on"
+)
 
 
 def _too_long(what: str) -> str:

@@ -1,4 +1,4 @@
-"""What `fork` and `pool` do where nobody says otherwise. The knobs of a worker have defaults of their own."""
+"""What executors do where nobody says otherwise. The knobs of a worker have defaults of their own."""
 
 from typing import Final
 

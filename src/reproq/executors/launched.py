@@ -5,7 +5,6 @@ of its own; what it leaves behind ends with it, and the guard sees to the case t
 started, and how it answers, is the affair of spawn.py and command.py.
 """
 
-import contextlib
 import math
 import os
 import subprocess
@@ -16,9 +15,8 @@ from dataclasses import dataclass, field
 from selectors import BaseSelector
 from typing import Final
 
-from reproq.child import memory
 from reproq.errors import ProtocolError
-from reproq.executors import Ended
+from reproq.executors import Ended, defaults
 from reproq.executors.attempt import Attempt, Phase
 from reproq.executors.children import Process, bad_spec
 from reproq.executors.guarding import Guard
@@ -36,10 +34,10 @@ CLOSE_SECONDS: Final = 3.0
 class Limits:
     """The bounds of every run: seconds and bytes."""
 
-    timeout_seconds: float = 900.0
-    kill_grace_seconds: float = 5.0
-    output_bytes: int = 65536
-    max_return_bytes: int = 1 << 20
+    timeout_seconds: float = defaults.TIMEOUT_SECONDS
+    kill_grace_seconds: float = defaults.KILL_GRACE_SECONDS
+    output_bytes: int = defaults.OUTPUT_BYTES
+    max_return_bytes: int = defaults.MAX_RETURN_BYTES
     max_memory_bytes: int = 0
 
 
@@ -62,6 +60,7 @@ class LaunchedExecutor(ABC):
         self._sweeps: list[OrphanSweep] = []
         self._adopted: Adopted
         self._starts = 0
+        self._paused_until: float | None = None
 
     @abstractmethod
     def program_for(self, payload: Payload) -> Program | Failure:
@@ -79,7 +78,7 @@ class LaunchedExecutor(ABC):
 
     @property
     def ready(self) -> bool:
-        return True
+        return self._paused_until is None
 
     @property
     def running(self) -> int:
@@ -114,13 +113,15 @@ class LaunchedExecutor(ABC):
         try:
             self._guard.ensure()
         except OSError as error:
-            self._refuse(key, Release(f"the worker could not start its guard: {error}", started=False))
+            self._give_back(key, f"the worker could not start its guard: {error}")
             return
         try:
             self._launch(attempt, program)
         except OSError as error:
-            reason = f"the worker could not start a process: {error}"
-            self._refuse(key, self.failure_to_start(program, error) or Release(reason, started=False))
+            if failure := self.failure_to_start(program, error):
+                self._refuse(key, failure)
+            else:
+                self._give_back(key, f"the worker could not start a process: {error}")
 
     def stop(self, key: Key, outcome: Outcome, grace_seconds: float | None = None) -> None:
         if started := self._started.get(key):
@@ -134,11 +135,15 @@ class LaunchedExecutor(ABC):
             return self._ended[0].ended_s
         moments = [started.attempt.ending.due_at() for started in self._started.values()]
         moments += [sweep.due_at for sweep in self._sweeps]
+        if self._paused_until is not None:
+            moments.append(self._paused_until)
         soonest = min(moments, default=math.inf)
         return None if soonest == math.inf else soonest
 
     def tick(self) -> None:
         now = time.monotonic()
+        if self._paused_until is not None and now >= self._paused_until:
+            self._paused_until = None
         for started in list(self._started.values()):
             if now >= started.attempt.ending.due_at():
                 started.attempt.act(now)
@@ -167,12 +172,18 @@ class LaunchedExecutor(ABC):
     def _refuse(self, key: Key, outcome: Outcome) -> None:
         self._ended.append(Ended(key, outcome, None, time.monotonic()))
 
+    def _give_back(self, key: Key, reason: str) -> None:
+        """The system has nothing left for another process: leave the run to others, and take none for a moment."""
+        self._paused_until = time.monotonic() + defaults.PAUSE_SECONDS
+        self._refuse(key, Release(reason, started=False))
+
     def _launch(self, attempt: Attempt, program: Program) -> None:
         """Start the process of an attempt. Raises OSError with nothing left behind."""
         mark = f"{self._guard.mark}.{attempt.number}"
         streams = self.streams_for(attempt)
         try:
-            popen, pidfd = launch(program, {**self._guard.entry, STARTED_AS: mark}, streams)
+            marks = {**self._guard.entry, STARTED_AS: mark}
+            popen, pidfd = launch(program, marks, streams, self.limits.max_memory_bytes)
         except OSError:
             streams.exchange.close()
             streams.output.close()
@@ -180,8 +191,6 @@ class LaunchedExecutor(ABC):
         finally:
             os.close(streams.stdout)
             os.close(streams.stderr)
-        with contextlib.suppress(ProcessLookupError):  # before it can have asked for much: it is still being loaded
-            memory.bound(self.limits.max_memory_bytes, popen.pid)
         attempt.attach(self._selector, streams.exchange, streams.output)
         self._started[attempt.key] = _Started(attempt, popen, f"{STARTED_AS}={mark}")
         attempt.begin(Process(popen.pid, pidfd), self._exited)

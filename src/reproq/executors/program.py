@@ -1,13 +1,15 @@
-"""One program and its start: argv, environment, a stdin that never blocks, a session of its own, a pidfd.
+"""One program and its start: argv, environment, a stdin that never blocks, a session of its own, a bound, a pidfd.
 
 It refuses to know what the program is for, and who reaps it.
 """
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reproq.child import memory
 from reproq.executors.channel import Exchange
 from reproq.executors.output import OutputPipe
 
@@ -31,8 +33,10 @@ class Streams:
     stderr: int
 
 
-def launch(program: Program, marks: Mapping[str, str], streams: Streams) -> tuple["subprocess.Popen[bytes]", int]:
-    """The started process and its pidfd. Raises OSError."""
+def launch(
+    program: Program, marks: Mapping[str, str], streams: Streams, max_memory_bytes: int
+) -> tuple["subprocess.Popen[bytes]", int]:
+    """The started process and its pidfd. Raises OSError with nothing left behind."""
     stdin = _memory_file(program.stdin) if program.stdin is not None else os.open(os.devnull, os.O_RDONLY)
     try:
         popen = subprocess.Popen(
@@ -46,8 +50,10 @@ def launch(program: Program, marks: Mapping[str, str], streams: Streams) -> tupl
     finally:
         os.close(stdin)
     try:
+        with contextlib.suppress(ProcessLookupError):  # before it can have asked for much: it is still being loaded
+            memory.bound(max_memory_bytes, popen.pid)
         return popen, os.pidfd_open(popen.pid)
-    except OSError:  # no descriptor is left
+    except OSError:  # no descriptor is left, or it runs with another user's rights, so that we may not bound it
         popen.kill()
         popen.wait()
         raise
@@ -55,9 +61,9 @@ def launch(program: Program, marks: Mapping[str, str], streams: Streams) -> tupl
 
 def _memory_file(data: bytes) -> int:
     """A file in memory that holds `data`, read from its start. Raises OSError."""
-    descriptor = os.memfd_create("payload")
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+    with open(os.memfd_create("payload"), "wb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        file.seek(0)
+        return os.dup(file.fileno())
