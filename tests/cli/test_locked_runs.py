@@ -43,6 +43,11 @@ def test_a_cancel_ends_at_its_time_and_names_the_run_and_the_session_that_holds_
     assert reproq("cancel", str(run_id)).returncode == 0
 
 
+def test_a_cancel_may_wait_for_longer_than_the_server_can_count(reproq: Callable[..., Result], run_id: int) -> None:
+    cancelled = reproq("cancel", str(run_id), "--wait", "30d")
+    assert (cancelled.returncode, cancelled.stdout, cancelled.stderr) == (0, f"run {run_id} is cancelled\n", "")
+
+
 def test_a_replay_waits_for_no_row(
     dsn: str, pg: psycopg.Connection, reproq: Callable[..., Result], run_id: int
 ) -> None:

@@ -21,6 +21,8 @@ LOCK_SECONDS: Final = 5.0
 """How long somebody waits who has not said how long."""
 SHORTEST_SECONDS: Final = 0.1
 """Less would make an error of what a worker's renewal holds for a moment."""
+LONGEST_SECONDS: Final = 2_000_000.0
+"""PostgreSQL counts the milliseconds of its timeouts in 31 bits."""
 FIRST_LOOK_SECONDS: Final = 0.2
 """A change that takes no longer costs no second connection."""
 LOOK_EVERY_SECONDS: Final = 1.0
@@ -31,7 +33,7 @@ def bounded(cursor: Cursor, run_ids: Sequence[int], seconds: float, onlooker: Da
     """Within it, what `cursor` does in its open transaction waits for locks no longer than `seconds`, or half a second
     more. Raises RunLocked, which names those of the runs that are locked, and by whom; `onlooker` is another way to the
     same database, used only when a wait takes long, and closed at the end."""
-    seconds = max(seconds, SHORTEST_SECONDS)
+    seconds = min(max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS)
     row = fetch_one(cursor, "bound_lock_wait", {"seconds": seconds})
     assert row is not None, "the statement gives one row"  # noqa: S101
     watch = _Watch(onlooker, row[0], seconds)
