@@ -1,7 +1,9 @@
 """The two ways of writing a line, with and without a logger of the project's, show the same."""
 
+import errno
 import logging
 import re
+import sys
 
 import pytest
 
@@ -55,6 +57,32 @@ def test_a_line_is_written_at_once_where_nobody_has_promised_to_flush(
 ) -> None:
     Telemetry([lines.log_to_stderr()]).emit("run.succeeded", id=7, seconds=0.25)
     assert re.fullmatch(LINE, capsys.readouterr().err)
+
+
+class Stderr:
+    """What a process writes its lines to; it takes none while there is an error."""
+
+    def __init__(self) -> None:
+        self.error: OSError | None = None
+        self.taken: list[str] = []
+
+    def write(self, text: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.taken.append(text)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), BrokenPipeError(errno.EPIPE, "…")])
+def test_lines_that_nobody_can_take_are_lost_and_nothing_fails(
+    bare_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    """A worker would end, and its runs with it, because of a full disk that its log is written to."""
+    stderr = Stderr()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    telemetry = Telemetry([lines.log_to_stderr()])
+    for run_id, stderr.error in ((6, None), (7, error), (8, None)):
+        telemetry.emit("run.succeeded", id=run_id, seconds=0.25)
+    assert [text.split()[-2] for text in stderr.taken] == ["id=6", "id=8"]
 
 
 def test_lines_are_written_when_whoever_emits_is_about_to_wait_or_a_thousand_are_kept(

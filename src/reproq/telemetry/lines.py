@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 from reproq.telemetry.catalogue import CATALOGUE
@@ -61,7 +62,9 @@ class StderrLines:
             self.flush()
 
     def flush(self) -> None:
-        """Write the events as lines, all of them at once, with the time at which that is done."""
+        """Write the events as lines, all of them at once, with the time at which that is done.
+
+        Where nobody can take them (a full disk, a reader that is gone) they are lost: no run shall end for that."""
         if not self._kept:
             return
         events, self._kept = self._kept, []
@@ -70,7 +73,8 @@ class StderrLines:
         shown = {level: f"{stamp} {name} " for level, name in _LEVEL_NAMES.items() if logger.isEnabledFor(level)}
         openings = [shown.get(LEVELS.get(event.name, logging.INFO)) for event in events]
         lines = [f"{opening}{line(event)}\n" for opening, event in zip(openings, events, strict=True) if opening]
-        sys.stderr.write("".join(lines))
+        with suppress(OSError):
+            sys.stderr.write("".join(lines))
 
 
 def log_now(event: Event) -> None:
