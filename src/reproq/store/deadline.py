@@ -4,7 +4,6 @@ The server's own `statement_timeout` cannot tell this side anything when packets
 of a lock that another session holds; so the clock that counts is ours.
 """
 
-import os
 import socket
 import struct
 import time
@@ -54,8 +53,11 @@ class ImpatientConnection(psycopg.Connection[Any]):
 def _forget_unsent(descriptor: int) -> None:
     """What is closed goes on sending what it was given, for minutes, and a claim that arrives when the network is back
     is one that nobody knows of. So this one is broken off instead, and its bytes with it."""
-    with socket.socket(fileno=os.dup(descriptor)) as connection:
+    connection = socket.socket(fileno=descriptor)
+    try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, BREAK_OFF)
+    finally:
+        connection.detach()  # libpq closes it
 
 
 def _until[T](gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
