@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import resource
+import selectors
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from reproq.child import kernel
 from reproq.errors import ConfigurationError
 from reproq.executors.fork import ForkExecutor
 from reproq.executors.pace import Pace
+from reproq.executors.template import Launch, TemplateProcess
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES
 from tests.executors.driver import Driver, alive, is_gone, payload, waiting
@@ -143,6 +145,16 @@ def test_when_no_process_can_be_had_all_that_waits_is_given_back_at_once_and_no_
     driver.wait_ready()
     assert driver.run("echo", "[1]").outcome == Success("1")
     assert driver.executor.ahead(0.01) > 0
+
+
+def test_a_template_that_gets_no_socket_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    selector, before = selectors.DefaultSelector(), os.listdir("/proc/self/fd")
+    monkeypatch.setattr("socket.socketpair", no_descriptor_is_left)
+    with pytest.raises(OSError, match="no descriptor is left"):
+        TemplateProcess(Launch("tasks:setup", {}, sys.executable, 1000, 60.0), selector, print, print)
+    assert not selector.get_map()
+    assert os.listdir("/proc/self/fd") == before
+    selector.close()
 
 
 def no_descriptor_is_left(*arguments: object) -> None:

@@ -147,12 +147,11 @@ class Crew:
             self._last_number = (self._last_number + 1) & 0xFFFFFFFF
             try:
                 member = Member(self._last_number, self._selector, self._grace_seconds, self._bounds)
-                ends = member.ends()
             except OSError as error:
                 self._pause(f"the worker could not prepare a child: {error}")
                 return
             self._members[member.number] = member
-            template.say(Packet(Verb.FORK, member.number, descriptors=ends))
+            template.say(Packet(Verb.FORK, member.number, descriptors=member.ends()))
 
     def close(self) -> None:
         """Kill every process that is left; what they were on ends with a Release."""

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from selectors import EVENT_READ, BaseSelector
 from typing import Final
 
@@ -36,7 +37,7 @@ class Member:
     """One child. Its methods return at once."""
 
     def __init__(self, number: int, selector: BaseSelector, grace_seconds: float, bounds: Bounds) -> None:
-        """Make its channel, output and tickets. Raises OSError."""
+        """Make its channel, output and tickets. Raises OSError with nothing left open."""
         self.number = number
         self.phase = Phase.FORKING
         self.process: Process | None = None
@@ -58,14 +59,20 @@ class Member:
         self._on_heard: Callable[[], None]
         self._on_exit: Callable[[Member], None]
         mark = secrets.token_bytes(MARK_BYTES)
-        self._tickets = Tickets()
-        self._stream = Stream(selector, bounds.max_return_bytes, lambda: self._on_heard())
-        self._output = MarkedOutput(selector, bounds.output_bytes, mark)
+        with ExitStack() as made:
+            self._tickets = Tickets()
+            made.callback(self._tickets.close)
+            self._stream = Stream(selector, bounds.max_return_bytes, lambda: self._on_heard())
+            made.callback(self._stream.close)
+            self._output = MarkedOutput(selector, bounds.output_bytes, mark)
+            made.callback(self._output.close)
+            self._tickets_of_child = self._tickets.for_child()
+            made.pop_all()
         self._stream.send(frame(mark))
 
     def ends(self) -> tuple[int, int, int]:
         """The child's ends of channel, output and tickets, for the template; whoever sends them closes them."""
-        return self._stream.theirs.detach(), self._output.detach_writer(), self._tickets.for_child()
+        return self._stream.theirs.detach(), self._output.detach_writer(), self._tickets_of_child
 
     def begin(self, process: Process, on_heard: Callable[[], None], on_exit: Callable[["Member"], None]) -> None:
         """The process is there, and waits for runs."""

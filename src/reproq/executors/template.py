@@ -66,7 +66,11 @@ class TemplateProcess:
         self._answered_s = self.started_s
         self._hung = ""
         self.output = OutputPipe(selector, OUTPUT_BYTES)
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:
+            self.output.close()
+            raise
         try:
             self._popen = self._start(theirs.fileno())
             self.process = Process(self._popen.pid, self._pidfd())
