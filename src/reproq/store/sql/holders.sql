@@ -20,7 +20,7 @@ WITH held AS MATERIALIZED (
     WHERE
         one.granted
         AND (
-            one.locktype = 'transactionid'
+            (one.locktype = 'transactionid' AND one.mode = 'ExclusiveLock')
             OR (
                 one.relation = 'task_runs'::regclass
                 AND one.database = (SELECT oid FROM pg_database WHERE datname = current_database())
