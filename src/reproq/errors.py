@@ -50,7 +50,7 @@ class NotMigrated(ReproqError):
 
 
 class DatabaseUnavailable(ReproqError):
-    """The database cannot be reached, for a reason that waiting may mend."""
+    """The database cannot be reached, or does not do what it is asked, for a reason that waiting may mend."""
 
 
 class MissingGrant(ConfigurationError):

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from psycopg import conninfo, errors
 
-from reproq.errors import ConfigurationError
+from reproq.errors import ConfigurationError, DatabaseUnavailable
 from reproq.store.addresses import holds_password
-from reproq.store.db import Database, address, connect_bounds, is_bad_row, is_outage
+from reproq.store.db import Database, address, connect_bounds, is_bad_row, is_outage, opened
 
 PASSWORD = "p@ss:/w%rd"
 ENCODED = "p%40ss%3A%2Fw%25rd"
@@ -164,6 +164,16 @@ def test_a_connection_that_breaks_without_a_state_is_an_outage() -> None:
     assert is_outage(psycopg.OperationalError("server closed the connection unexpectedly"))
     assert not is_outage(psycopg.OperationalError('FATAL:  password authentication failed for user "me"'))
     assert not is_outage(ValueError("ours"))
+
+
+def test_a_database_that_answers_and_refuses_is_not_said_to_be_out_of_reach(dsn: str) -> None:
+    said = "does not do what it is asked: canceling statement due to user request"
+    with (
+        pytest.raises(DatabaseUnavailable, match=said),
+        opened(dsn, "tests") as database,
+        database.statement() as cursor,
+    ):
+        cursor.execute("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
 
 
 def test_of_several_hosts_each_must_refuse_before_nobody_waits(dsn: str) -> None:

@@ -244,12 +244,14 @@ class Database:
 def opened(dsn: str, application_name: str, *, part: str = "", answer_seconds: float = 0.0) -> Iterator[Database]:
     """A database for the length of one command, closed afterwards; `part` and `answer_seconds` as `Database` has them.
 
-    Raises DatabaseUnavailable, with the address, when it cannot be reached: a command does not wait, a worker does.
+    Raises DatabaseUnavailable, with the address, when it cannot be reached, or refuses what waiting may mend: a command
+    does not wait, a worker does.
     """
     database = Database(dsn, application_name, part=part, answer_seconds=answer_seconds)
     try:
         yield database
     except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"the database {address(dsn)} cannot be reached: {reason(error)}") from error
+        what = "cannot be reached" if is_lost(error) else "does not do what it is asked"
+        raise DatabaseUnavailable(f"the database {address(dsn)} {what}: {reason(error)}") from error
     finally:
         database.close()
