@@ -13,8 +13,10 @@ import pytest
 
 from reproq.child.kernel import children_of
 from reproq.executors.launched import LaunchedExecutor
+from reproq.executors.orphans import QUIET_SWEEPS, Adopted, OrphanSweep
 from reproq.lifecycle import Release, Success
 from tests.executors.conftest import HERE, SOURCES, make_spawn
+from tests.executors.descriptors import only
 from tests.executors.driver import Driver, alive, is_gone, open_descriptors, payload
 from tests.executors.test_template import wait_until_dead
 from tests.plugins.bare import BARE_ENVIRONMENT
@@ -114,6 +116,26 @@ def spawn() -> Iterator[Callable[..., Driver]]:
     yield make
     for driver in made:
         driver.close()
+
+
+def test_without_a_descriptor_to_look_with_nobody_is_reaped_and_a_later_look_finds_them() -> None:
+    """As a worker is told whenever a child of its own ends: it would end of that."""
+    started = [subprocess.Popen(["sleep", "600"])]
+    adopted, sweep = Adopted(), OrphanSweep("REPROQ_TEST=1", set(), 0.0)
+    started.append(subprocess.Popen(["sleep", "600"]))
+    try:
+        with only(0):
+            adopted.reap(set())
+            sweep.sweep(0.0)
+        assert adopted.known_to_nobody(set()) == {started[1].pid}, "what was there before is still known"
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    for _ in range(QUIET_SWEEPS):
+        assert not sweep.is_over
+        sweep.sweep(0.0)
+    assert sweep.is_over
 
 
 def test_a_run_that_gets_no_process_is_given_back_and_none_is_taken_for_a_moment(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import selectors
 import signal
 import time
@@ -17,6 +16,7 @@ from reproq.executors.order import Bounds
 from reproq.executors.pace import LONG_SECONDS, MAX_AHEAD, Pace
 from reproq.lifecycle import Failure, Key, Kind, Release, Success
 from tests.executors.conftest import make_pool
+from tests.executors.descriptors import only
 from tests.executors.driver import Driver, is_gone, payload
 
 Make = Callable[..., Driver]
@@ -41,27 +41,17 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 
 
 def test_a_child_that_there_are_too_few_descriptors_for_leaves_none_open() -> None:
-    selector = selectors.DefaultSelector()
-    limits, before = resource.getrlimit(resource.RLIMIT_NOFILE), os.listdir("/proc/self/fd")
-    low = [os.open(os.devnull, os.O_RDONLY)]
-    while low[-1] < max(map(int, before)):  # so that what is made next gets the numbers behind all others
-        low.append(os.open(os.devnull, os.O_RDONLY))
-    refused, made = 0, None
-    try:
-        while made is None:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (low[-1] + 1 + refused, limits[1]))
-            try:
-                made = member.Member(1, selector, 1.0, Bounds(100, 100, 0, 0))
-            except OSError:
-                refused += 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    ends = made.ends()
-    made.finish(None, 0.0)
-    for descriptor in [*ends, *low]:
+    selector, before = selectors.DefaultSelector(), os.listdir("/proc/self/fd")
+    needed = 6  # a channel and an output of two ends each, and two for the tickets
+    for count in range(needed):
+        with only(count), pytest.raises(OSError, match="Too many open files"):
+            member.Member(1, selector, 1.0, Bounds(100, 100, 0, 0))
+        assert os.listdir("/proc/self/fd") == before
+    with only(needed):
+        made = member.Member(1, selector, 1.0, Bounds(100, 100, 0, 0))
+    for descriptor in made.ends():
         os.close(descriptor)
-    assert refused == 6, "a channel and an output of two ends each, and two for the tickets"
-    assert os.listdir("/proc/self/fd") == before
+    made.finish(None, 0.0)
     selector.close()
 
 

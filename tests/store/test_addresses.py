@@ -1,6 +1,7 @@
 """Addresses: which are refused before anybody connects, what of them is shown, and which errors mean waiting."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ from psycopg import conninfo, errors
 from reproq.errors import ConfigurationError, DatabaseUnavailable
 from reproq.store.addresses import holds_password
 from reproq.store.db import Database, address, connect_bounds, is_bad_row, is_outage, opened
+from tests.executors.descriptors import only
 
 PASSWORD = "p@ss:/w%rd"
 ENCODED = "p%40ss%3A%2Fw%25rd"
@@ -174,6 +176,15 @@ def test_a_database_that_answers_and_refuses_is_not_said_to_be_out_of_reach(dsn:
         database.statement() as cursor,
     ):
         cursor.execute("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
+
+
+@pytest.mark.parametrize("count", range(3))
+def test_a_connection_that_there_are_too_few_descriptors_for_is_an_outage(dsn: str, count: int) -> None:
+    database = Database(dsn, "tests")
+    with only(count), suppress(psycopg.OperationalError):  # of the others, none is waited out
+        database.connected()
+    database.connected()
+    database.close()
 
 
 def test_of_several_hosts_each_must_refuse_before_nobody_waits(dsn: str) -> None:

@@ -26,8 +26,12 @@ class Adopted:
         self._before = set() if os.getpid() == 1 else set(kernel.children_of(os.getpid()))
 
     def known_to_nobody(self, own: Set[int]) -> set[int]:
-        """Living and dead children that are neither from before nor `own`, those that the executor waits for."""
-        children = set(kernel.children_of(os.getpid()))
+        """Living and dead children that are neither from before nor `own`, those that the executor waits for. None
+        where no descriptor is left to look with: the next child that ends has somebody look again."""
+        try:
+            children = set(kernel.children_of(os.getpid()))
+        except OSError:
+            return set()
         self._before &= children
         return children - self._before - own
 
@@ -63,6 +67,10 @@ class OrphanSweep:
     def sweep(self, now_s: float) -> None:
         """Look once. An orphan's own children become ours when it is dead: the next look finds them."""
         self.due_at = now_s + PAUSE_SECONDS
+        with contextlib.suppress(OSError):  # no descriptor is left to look with: there will be one
+            self._look()
+
+    def _look(self) -> None:
         children = kernel.children_of(os.getpid())
         self._killed.intersection_update(children)  # what was reaped elsewhere may be somebody else's number by now
         self._killed |= kernel.kill_families(self._orphans)

@@ -208,6 +208,8 @@ class Database:
                     f"the database {address(self.dsn)} refuses us: {reason(error)}; correct the address or the server"
                 ) from None
             raise
+        except OSError as error:  # psycopg has no descriptor left to wait with: as if libpq had none to connect with
+            raise psycopg.OperationalError(str(error)) from error
         connection.answer_seconds = self._answer_seconds
         try:
             self._look_for_a_pooler(connection)
