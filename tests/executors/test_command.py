@@ -17,7 +17,7 @@ from reproq.config import Source, load
 from reproq.executors import Ended
 from reproq.executors.command import argv_for, missing_programs
 from reproq.executors.environment import command_environment
-from reproq.lifecycle import Failure, Kind, Outcome, Success
+from reproq.lifecycle import Failure, Kind, Outcome, Release, Success
 from tests.docs.pages import blocks_of
 from tests.executors.conftest import SOURCES, make_command
 from tests.executors.driver import Driver, is_gone, open_descriptors, payload
@@ -233,14 +233,29 @@ def test_a_program_that_cannot_be_started_is_told_with_its_remedy(run: Run, tmp_
         assert repr(program) in failure.message
 
 
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_program_that_may_not_be_killed_ends_by_itself_and_no_exception_ends_the_worker(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that runs with another user's rights: its group is killed when it has ended, and when the worker ends."""
+    monkeypatch.setattr("signal.pidfd_send_signal", is_anothers)
+    monkeypatch.setattr("os.killpg", is_anothers)
+    monkeypatch.setattr("reproq.executors.launched.CLOSE_SECONDS", 0.1)
+    assert command("/bin/echo", "1").run("greet").outcome == Success("1")
+    driver = command("/bin/sleep", "600")
+    key = driver.submit(payload("tasks.greet"))
+    driver.executor.close()
+    assert driver.wait(key)[0].outcome == Release("the executor was closed", started=True)
+
+
+def is_anothers(*arguments: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
 def test_a_program_that_may_not_be_bounded_is_killed_and_told_with_its_remedy(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that runs with another user's rights: `sudo`, say. Without its bound it must not run on unseen."""
-
-    def is_anothers(most_bytes: int, pid: int) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
     driver = command("/bin/sleep", "600", max_memory_bytes=1 << 30)
     before = children_of(os.getpid()), open_descriptors(driver)
     monkeypatch.setattr("reproq.child.memory.bound", is_anothers)

@@ -36,8 +36,8 @@ class Process:
         self.kill_leader()
 
     def kill_leader(self) -> None:
-        """KILL to the process alone, safe at any time."""
-        with contextlib.suppress(ProcessLookupError):
+        """KILL to the process alone, safe at any time. One that has another user's rights (sudo) ends by itself."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def has_ended(self) -> bool:

@@ -5,6 +5,7 @@ of its own; what it leaves behind ends with it, and the guard sees to the case t
 started, and how it answers, is the affair of spawn.py and command.py.
 """
 
+import contextlib
 import math
 import os
 import subprocess
@@ -207,7 +208,9 @@ class LaunchedExecutor(ABC):
         attempt = started.attempt
         if attempt.process is not None:
             attempt.process.kill()
-        status = started.popen.wait()
+        status = None
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that we may not kill outlives the executor
+            status = started.popen.wait(CLOSE_SECONDS)
         attempt.phase = Phase.REAPING
         now = time.monotonic()
         self._ended.append(attempt.finish(None if gone else status, now, gone))

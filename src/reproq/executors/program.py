@@ -53,9 +53,10 @@ def launch(
         with contextlib.suppress(ProcessLookupError):  # before it can have asked for much: it is still being loaded
             memory.bound(max_memory_bytes, popen.pid)
         return popen, os.pidfd_open(popen.pid)
-    except OSError:  # no descriptor is left, or it runs with another user's rights, so that we may not bound it
-        popen.kill()
-        popen.wait()
+    except OSError:  # no descriptor is left, or it has another user's rights: then we may not bound it, nor kill it
+        with contextlib.suppress(PermissionError):
+            popen.kill()
+            popen.wait()
         raise
 
 
