@@ -1,5 +1,6 @@
 """What the database does not answer in time is given up, with its connection, and asked again on another one."""
 
+import errno
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from reproq.config import Config
 from reproq.lifecycle import Status
 from reproq.margin import answer_seconds
 from reproq.store.db import Database, is_outage
-from reproq.store.deadline import AnswerOverdue
+from reproq.store.deadline import AnswerOverdue, ImpatientConnection
 from reproq.store.requests import RenewLeases
 from tests.store.proxy import Proxy
 from tests.store.rows import insert
@@ -39,6 +40,17 @@ def test_an_answer_that_is_overdue_is_an_outage_and_the_next_statement_has_a_con
     assert is_outage(caught.value)
     with database.transaction() as cursor:
         assert cursor.connection.info.backend_pid != before
+
+
+def test_an_answer_is_given_up_also_where_no_descriptor_is_left_to_tell_the_server(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_is_left(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(ImpatientConnection, "cancel_safe", none_is_left)
+    with pytest.raises(AnswerOverdue), database.transaction() as cursor:
+        cursor.execute("SELECT pg_sleep(2)")
 
 
 def test_the_server_drops_a_statement_that_nobody_waits_for(database: Database, pg: psycopg.Connection) -> None:

@@ -44,7 +44,7 @@ class ImpatientConnection(psycopg.Connection[Any]):
 
     def _give_up(self) -> None:
         if capabilities.has_cancel_safe():  # an older libpq would wait for the network here, without end
-            with suppress(psycopg.Error):
+            with suppress(psycopg.Error, OSError):  # OSError: it takes a descriptor, and there may be none left
                 self.cancel_safe(timeout=CANCEL_SECONDS)
         _forget_unsent(self.pgconn.socket)
         self.pgconn.finish()
