@@ -1,5 +1,6 @@
 """The template of the fork executor: its import, its warnings, its death, and that nothing outlives its worker."""
 
+import errno
 import itertools
 import json
 import os
@@ -415,6 +416,16 @@ def test_a_worker_without_descriptors_gives_runs_back_and_goes_on(fork: Make) ->
     driver.wait_ready()
     assert driver.run("echo", "[1]").outcome == Success("1")
     assert driver.notices == []
+
+
+def test_the_children_of_a_process_that_is_hidden_from_us_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of what a task has started by sudo, where /proc is mounted so: a template would end of that."""
+
+    def is_hidden(path: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", path)
+
+    monkeypatch.setattr("os.listdir", is_hidden)
+    assert kernel.children_of(1) == []
 
 
 def test_a_look_at_ones_children_finds_all_of_them_however_long_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,8 @@ def bound_wait(channel: socket.socket, seconds: float) -> None:
 
 
 def children_of(pid: int) -> list[int]:
-    """The living and unreaped children of a process, of all its threads; none if it has ended."""
+    """The living and unreaped children of a process, of all its threads; none if it has ended, or the system hides it
+    from us, as another user's (hidepid)."""
     found: list[int] = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -138,7 +139,7 @@ def children_of(pid: int) -> list[int]:
     except FileNotFoundError:
         # Either the process has ended, or this kernel was built without CONFIG_PROC_CHILDREN.
         return _children_by_stat(pid)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return []
     return found
 
