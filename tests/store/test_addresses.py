@@ -199,7 +199,11 @@ def test_of_several_hosts_each_must_refuse_before_nobody_waits(dsn: str) -> None
         Database(refused, "tests").connected()
 
 
-@pytest.mark.parametrize("name", ["InvalidTextRepresentation", "UntranslatableCharacter", "CheckViolation"])
+OF_VALUES = ["InvalidTextRepresentation", "UntranslatableCharacter", "CheckViolation"]
+OF_TRIGGERS = ["RaiseException", "NoDataFound", "TooManyRows", "AssertFailure"]
+
+
+@pytest.mark.parametrize("name", OF_VALUES + OF_TRIGGERS)
 def test_a_refused_value_is_a_bad_row(name: str) -> None:
     assert is_bad_row(getattr(errors, name)("…"))
 

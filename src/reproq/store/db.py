@@ -110,11 +110,12 @@ def is_refusal(error: psycopg.Error) -> bool:
 def is_bad_row(error: BaseException) -> bool:
     """Whether one row of a batch was refused, so that the rest of the batch may still be stored.
 
-    Class 54 are PostgreSQL's limits: too large for jsonb, nested deeper than its stack. A lone surrogate does not even
-    reach the server.
+    Class 54 are PostgreSQL's limits: too large for jsonb, nested deeper than its stack. P0 is what a trigger of the
+    project's raises. A lone surrogate does not even reach the server.
     """
-    kinds = psycopg.DataError | psycopg.IntegrityError | errors.RaiseException | UnicodeEncodeError
-    return isinstance(error, kinds) or (isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("54"))
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError | UnicodeEncodeError):
+        return True
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(("54", "P0"))
 
 
 class Database:
