@@ -7,6 +7,7 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 pytest_plugins = [
+    "tests.plugins.terminated",
     "tests.plugins.databases",
     "tests.plugins.django_database",
     "tests.plugins.alone",
