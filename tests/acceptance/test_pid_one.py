@@ -61,12 +61,14 @@ def is_served(pg: psycopg.Connection) -> bool:
 
 
 def test_term_lets_runs_end_and_the_exit_code_is_zero(
-    dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
+    dsn: str, log: Path, tmp_path: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:
-    enqueue("sleep", 0.5)
+    enqueue("wait_at", str(tmp_path / "gate"), str(tmp_path / "marks"))
     with pid_one(dsn, log, "worker", *QUICK) as (outer, pid):
         wait_for("the run to start", lambda: statuses(pg) == {"RUNNING": 1})
         os.kill(pid, signal.SIGTERM)
+        wait_for("the drain", lambda: "worker.draining" in log.read_text())
+        (tmp_path / "gate").touch()
         assert outer.wait(20) == 0, log.read_text()
     assert statuses(pg) == {"SUCCESSFUL": 1}
     assert pg.execute("SELECT count(*) FROM reproq_workers").fetchone() == (0,)
