@@ -31,7 +31,8 @@ def test_a_run_under_way_is_stopped_long_before_the_next_heartbeat(
     result = enqueue("sleep", 600)
     with worker(dsn, log, "--lease", "10m", "--heartbeat", "3m"):
         wait_for("the run to start", lambda: statuses(pg) == {"RUNNING": 1})
-        assert json.loads(reproq(dsn, "cancel", number(result), "--json").stdout)["status"] == "CANCELLED"
+        said = reproq(dsn, "cancel", number(result), "--wait", "30s", "--json").stdout
+    assert json.loads(said)["status"] == "CANCELLED"
     took = pg.execute("SELECT extract(epoch FROM finished_at - cancel_requested_at)::float8 FROM task_runs").fetchone()
     assert took is not None
     assert took[0] < 30  # two seconds where nothing else wants the processor
@@ -45,7 +46,8 @@ def test_a_run_that_ignores_term_is_killed_after_the_grace_and_cancelled(
     result = enqueue("ignore_term", 600)
     with worker(dsn, log):
         wait_for("the run to start", lambda: statuses(pg) == {"RUNNING": 1})
-        assert reproq(dsn, "cancel", number(result)).stdout == f"run {number(result)} is cancelled\n"
+        said = reproq(dsn, "cancel", number(result), "--wait", "30s").stdout
+    assert said == f"run {number(result)} is cancelled\n"
 
 
 def test_a_finished_run_cannot_be_cancelled_and_its_end_is_told(dsn: str, enqueue: Callable[..., Any]) -> None:

@@ -34,12 +34,18 @@ def test_what_a_run_prints_is_kept_with_it(dsn: str, enqueue: Callable[..., Any]
 
 
 def test_every_attempt_has_its_own_log(dsn: str, enqueue: Callable[..., Any]) -> None:
-    result = enqueue("ignore_term", 600, timeout=0.3)
-    reproq(dsn, "worker", "--burst", "--kill-grace", "100ms")
-    assert [(log["attempt"], log["head"]) for log in logs(dsn, result)] == [(1, "deaf\n"), (2, "deaf\n")]
+    result = enqueue("say_and_fail", "no luck")
+    reproq(dsn, "worker", "--burst")
+    assert [(log["attempt"], log["head"]) for log in logs(dsn, result)] == [(1, "no luck\n"), (2, "no luck\n")]
     shown = reproq(dsn, "runs", "logs", result.id, "--attempt", "2").stdout
     assert "attempt 2" in shown
     assert "attempt 1" not in shown
+
+
+def test_what_an_attempt_printed_that_was_killed_is_kept(dsn: str, enqueue: Callable[..., Any]) -> None:
+    result = enqueue("ignore_term", 600, timeout=3, max_attempts=1)
+    reproq(dsn, "worker", "--burst", "--kill-grace", "100ms")
+    assert [(log["attempt"], log["head"]) for log in logs(dsn, result)] == [(1, "deaf\n")]
 
 
 def test_a_silent_run_writes_no_log(dsn: str, pg: psycopg.Connection, enqueue: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from psycopg import conninfo
 
 from reproq.cli import run
 from reproq.config import Config
-from tests.acceptance.workers import TASKS, wait_for, worker
+from tests.acceptance.workers import TASKS, command_lines, wait_for, worker
 
 CANARY = "cAnAry77"
 
@@ -98,9 +98,7 @@ def test_a_working_worker_shows_it_to_nobody(
             "two runs to succeed",
             lambda: pg.execute("SELECT count(*) FROM task_runs WHERE status = 'SUCCESSFUL'").fetchone() == (2,),
         )
-        argv = [
-            path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _descends(path.parent, process.pid)
-        ]
+        argv = command_lines(process.pid)
         pg.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'worker-%'")
         wait_for("the loss to be told", lambda: "database back" in log.read_text())
     assert len(argv) >= 2
@@ -109,16 +107,3 @@ def test_a_working_worker_shows_it_to_nobody(
     assert CANARY not in log.read_text()
     assert CANARY not in everything_in(pg)
     assert TASKS in everything_in(pg)
-
-
-def _descends(folder: Path, ancestor: int) -> bool:
-    """Whether a process of /proc is this one, or descends from it."""
-    pid = int(folder.name)
-    while pid > 1:
-        if pid == ancestor:
-            return True
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-    return False

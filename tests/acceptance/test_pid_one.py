@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,12 +61,14 @@ def is_served(pg: psycopg.Connection) -> bool:
 
 
 def test_term_lets_runs_end_and_the_exit_code_is_zero(
-    dsn: str, log: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
+    dsn: str, log: Path, tmp_path: Path, pg: psycopg.Connection, enqueue: Callable[..., Any]
 ) -> None:
-    enqueue("sleep", 0.5)
+    enqueue("wait_at", str(tmp_path / "gate"), str(tmp_path / "marks"))
     with pid_one(dsn, log, "worker", *QUICK) as (outer, pid):
         wait_for("the run to start", lambda: statuses(pg) == {"RUNNING": 1})
         os.kill(pid, signal.SIGTERM)
+        wait_for("the drain", lambda: "worker.draining" in log.read_text())
+        (tmp_path / "gate").touch()
         assert outer.wait(20) == 0, log.read_text()
     assert statuses(pg) == {"SUCCESSFUL": 1}
     assert pg.execute("SELECT count(*) FROM reproq_workers").fetchone() == (0,)
@@ -81,9 +82,11 @@ def test_orphans_that_the_kernel_hands_over_are_reaped_while_the_worker_is_idle(
     with pid_one(dsn, log, "worker", *QUICK, *arguments) as (outer, pid):
         wait_for("the worker", lambda: is_served(pg))
         own = set(kernel.children_of(pid))
-        enter(pid, "sleep 0.3 & sleep 0.3 & exit 0")
-        adopted = wait_for("PID 1 to be their parent", lambda: set(kernel.children_of(pid)) - own, 5)
-        wait_for("the orphans to be reaped", lambda: not adopted & set(kernel.children_of(pid)), 5)
+        enter(pid, "sleep 600 & sleep 600 & exit 0")
+        wait_for("PID 1 to be their parent", lambda: len(set(kernel.children_of(pid)) - own) == 2, 10)
+        for orphan in (adopted := set(kernel.children_of(pid)) - own):
+            os.kill(orphan, signal.SIGKILL)
+        wait_for("the orphans to be reaped", lambda: not adopted & set(kernel.children_of(pid)), 10)
         assert own <= set(kernel.children_of(pid)), "what the executor waits for is left to it"
         assert outer.poll() is None
 
@@ -108,10 +111,8 @@ def test_term_ends_a_worker_that_is_still_starting(dsn: str, log: Path, tmp_path
     path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "src")])
     with pid_one(dsn, log, "worker", DJANGO_SETTINGS_MODULE="slow_settings", PYTHONPATH=path) as (outer, pid):
         wait_for("the settings to be imported", (tmp_path / "starting").exists)
-        began = time.monotonic()
         os.kill(pid, signal.SIGTERM)
         assert outer.wait(20) == 128 + signal.SIGTERM
-    assert time.monotonic() - began < 5
 
 
 def test_a_worker_that_was_started_with_sigchld_ignored_learns_how_its_runs_ended(

@@ -173,10 +173,12 @@ def test_requeueing_by_id_and_by_hash_at_once_is_refused(dsn: str) -> None:
     assert "give either --requeue-id or --requeue-hash" in result.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.waits
 def test_a_second_living_worker_of_one_name_is_refused_with_the_remedy(
     dsn: str, log: Path, tmp_path: Path, pg: psycopg.Connection
 ) -> None:
-    quick = ("--worker-id", "mail-1", "--executor", "mock", "--lease", "900ms", "--heartbeat", "300ms")
+    quick = ("--worker-id", "mail-1", "--executor", "mock", "--lease", "4s")  # twice as long the second asks again
     second_log = tmp_path / "second.log"
     with worker(dsn, log, *quick):
         wait_for("the first to register", lambda: "worker.started worker=mail-1" in log.read_text())

@@ -27,7 +27,7 @@ def test_a_worker_fires_a_schedule_and_executes_it(dsn: str, pg: psycopg.Connect
         wait_for("two ticks to be executed", lambda: len(executed(pg)) >= 2)
     for value, after_seconds in executed(pg):
         assert value == 3
-        assert 0 < after_seconds < 5
+        assert 0 < after_seconds < 20
     told = log.read_text()
     assert "schedule.enqueued schedule=often due=" in told
     assert pg.execute("SELECT count(*) - count(DISTINCT run_id) FROM reproq_ticks").fetchone() == (0,)

@@ -10,7 +10,7 @@ from tests.acceptance.listening import server_in
 from tests.acceptance.network import Network
 from tests.acceptance.workers import TASKS, alive, reproq, statuses, wait_for, worker
 
-LEASE = ("--lease", "2s", "--heartbeat", "500ms")
+LEASE = ("--lease", "5s", "--heartbeat", "500ms")
 WAIT = f"""INSERT INTO task_runs (task_path, args, backoff_seconds)
 VALUES ('{TASKS}.wait_at', json_build_array(%s::text, %s::text), '{{0}}')"""
 TOGETHER = 12

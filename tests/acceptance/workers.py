@@ -6,16 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from reproq.child import kernel
+
 ROOT = Path(__file__).parents[2]
 SETTINGS = "tests.acceptance.project.settings"
 TASKS = "tests.acceptance.project.tasks"
-QUICK = ("--lease", "2s", "--heartbeat", "500ms", "--poll-interval", "50ms", "--kill-grace", "500ms")
+QUICK = ("--lease", "5s", "--heartbeat", "500ms", "--poll-interval", "50ms", "--kill-grace", "500ms")
+"""An answer of the database is waited for half a lease: two seconds for which everything stands still are no outage."""
 
 
 def environment(dsn: str, **more: str) -> dict[str, str]:
@@ -84,6 +87,16 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 30.0) -> 
 def statuses(pg: psycopg.Connection) -> dict[str, int]:
     """How many runs there are in each status."""
     return dict(pg.execute("SELECT status, count(*) FROM task_runs GROUP BY status").fetchall())
+
+
+def command_lines(pid: int) -> list[bytes]:
+    """What the process and all that descend from it show of themselves in `ps`; those that just end show nothing."""
+    lines = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        lines.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+        for child in kernel.children_of(pid):
+            lines += command_lines(child)
+    return lines
 
 
 def alive(pid: int) -> bool:

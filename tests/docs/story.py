@@ -81,7 +81,8 @@ class Story:
         self.dsn = dsn
         self._exports: list[str] = []
         self._interpreter: subprocess.Popen[str] | None = None
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._workers: dict[Path, subprocess.Popen[bytes]] = {}
+        """Each by the file that has its log."""
         parts = conninfo.conninfo_to_dict(dsn)
         names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
         entry = {"ENGINE": "django.db.backends.postgresql"} | {key: parts.get(name, "") for key, name in names.items()}
@@ -129,12 +130,8 @@ class Story:
 
     def close(self) -> None:
         self._forget_interpreter()
-        log = self.folder / "worker.log"
-        for worker in self._workers:
-            wait_for("a worker to start", lambda: log.stat().st_size or self._workers[0].poll() is not None)
-            worker.send_signal(signal.SIGTERM)
-        codes = [worker.wait(30) for worker in self._workers]
-        assert not any(codes), f"a worker ended with {codes}:\n{log.read_text()}"
+        codes = [_ended(worker, log) for log, worker in self._workers.items()]
+        assert not any(codes), f"a worker ended with {codes}:\n{''.join(log.read_text() for log in self._workers)}"
 
     def _write_named(self, name: str, text: str) -> None:
         path = "mysite/settings.py" if name == "settings.py" else name
@@ -185,10 +182,11 @@ class Story:
             return
         script = ["bash", "-c", "\n".join([*self._exports, command])]
         if code == 0 and RUNS_ON.search(command):
-            with (self.folder / "worker.log").open("ab") as log:
+            file = self.folder / f"worker-{len(self._workers)}.log"
+            with file.open("wb") as log:
                 script[2] = "\n".join([*self._exports, f"exec {command}"])
                 running = subprocess.Popen(script, cwd=self.folder, env=self._environment, stdout=log, stderr=log)
-            self._workers.append(running)
+            self._workers[file] = running
             return
         ended = subprocess.run(
             script,
@@ -206,6 +204,13 @@ class Story:
         assert not shown or pattern(shown).fullmatch(printed), (
             f"{block}: $ {command}\nThe page shows:\n{shown}\nThe command printed:\n{printed}"
         )
+
+
+def _ended(worker: subprocess.Popen[bytes], log: Path) -> int:
+    """The exit code of a worker that is told to end, once it has started: before that, a signal is just its death."""
+    wait_for("a worker to start", lambda: "worker.started" in log.read_text() or worker.poll() is not None)
+    worker.send_signal(signal.SIGTERM)
+    return worker.wait(30)
 
 
 def commands_in(text: str) -> Iterator[tuple[str, str]]:

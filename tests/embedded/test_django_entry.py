@@ -17,6 +17,8 @@ from reproq_django.embedded import database, ensure_running, server_for
 from reproq_django.embedded.processes import server_processes
 from reproq_django.embedded.server import Server
 
+from .conftest import NewServer
+
 DJANGO = """
 import json, os, sys
 import django
@@ -106,7 +108,8 @@ def test_a_command_whose_address_leads_elsewhere_starts_nothing_and_refuses_two_
     assert told[1][1].startswith("Error: --dsn leads")
 
 
-def test_the_first_connection_starts_the_server_and_makes_the_database(folder: Path) -> None:
+def test_the_first_connection_starts_the_server_and_makes_the_database(tmp_path: Path, new_server: NewServer) -> None:
+    server = new_server(tmp_path / "db")
     code = """
         assert not os.path.exists(path)
         with connection.cursor() as cursor:
@@ -114,8 +117,8 @@ def test_the_first_connection_starts_the_server_and_makes_the_database(folder: P
             print(json.dumps(cursor.fetchone()))
         connection.close()
     """
-    assert run_django(folder, code) == ["reproq", "on", True]
-    assert Server(folder).status() is not None, "the server must survive the process that started it"
+    assert run_django(server.path, code) == ["reproq", "on", True]
+    assert server.status() is not None, "the server must survive the process that started it"
 
 
 def test_an_address_that_leads_to_the_embedded_server_itself_starts_it(folder: Path) -> None:

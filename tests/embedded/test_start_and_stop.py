@@ -1,6 +1,7 @@
 """Starting and stopping real servers: every version, any path, twice, at once, and after every kind of accident."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,16 +13,26 @@ import psycopg
 import pytest
 
 from reproq.errors import ConfigurationError, DatabaseUnavailable
+from reproq_django.embedded.binaries import wheel_binaries
 from reproq_django.embedded.databases import ensure_database
 from reproq_django.embedded.processes import server_processes
 from reproq_django.embedded.server import Server
+from tests.acceptance.workers import wait_for
 
 from .conftest import DEBIAN_15, NewServer
 
 START = """
 import sys
+from pathlib import Path
 from reproq_django.embedded.server import Server
-print(Server(sys.argv[1], settings={"fsync": "off"}).start().pid)
+path, *binaries = map(Path, sys.argv[1:])
+print(Server(path, settings={"fsync": "off"}, **({"binaries": binaries[0]} if binaries else {})).start().pid)
+"""
+HELD_UP = """#!/bin/sh
+mkdir new && touch new/begun
+while [ ! -e {gate} ]; do sleep 0.02; done
+rm -r new
+exec {initdb} "$@"
 """
 
 
@@ -31,8 +42,25 @@ def ask(server: Server, query: str) -> object:
         return row[0] if row else None
 
 
-def start_elsewhere(path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", START, path], stdout=subprocess.PIPE, text=True)
+def start_elsewhere(*arguments: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def programs_held_up_at(gate: Path, folder: Path) -> Path:
+    """A folder of the wheel's programs whose initdb waits until somebody has made the file `gate`."""
+    folder.mkdir()
+    for program in (programs := wheel_binaries(18)).iterdir():
+        if program.name != "initdb":
+            (folder / program.name).symlink_to(program)
+    (folder / "initdb").write_text(HELD_UP.format(gate=shlex.quote(str(gate)), initdb=programs / "initdb"))
+    (folder / "initdb").chmod(0o755)
+    return folder
+
+
+def delete(folder: Path) -> None:
+    """With all that is in it, whatever a server that runs there puts into it meanwhile."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
@@ -152,15 +180,17 @@ def test_a_stale_pid_that_another_program_has_by_now_does_not_hinder(new_server:
     assert server.start().pid != os.getpid()
 
 
-def test_a_first_start_that_was_killed_in_its_middle_is_begun_anew(new_server: NewServer) -> None:
-    server = new_server()
-    starter = start_elsewhere(server.path)
-    while not (server.path / "new" / "base").exists():
-        time.sleep(0.005)
+def test_a_first_start_that_was_killed_in_its_middle_is_begun_anew(new_server: NewServer, open_folder: Path) -> None:
+    server, gate = new_server(), open_folder / "gate"
+    starter = start_elsewhere(server.path, programs_held_up_at(gate, open_folder / "programs"))
+    wait_for("initdb to begin", (server.path / "new" / "begun").exists)
     starter.kill()
     starter.communicate()
     assert not server.data.exists()
     # Its initdb still runs; it holds the lock, so we wait for its end instead of working in one folder with it.
+    with pytest.raises(DatabaseUnavailable, match="another process has been starting or stopping the server"):
+        server.start(timeout_seconds=0.1)
+    gate.touch()
     server.start()
     assert ask(server, "SELECT 1") == 1
     assert not (server.path / "new").exists()
@@ -177,7 +207,7 @@ def test_half_a_database_left_by_a_power_cut_is_begun_anew(new_server: NewServer
 def test_a_data_folder_deleted_under_its_server_is_begun_anew_at_once(new_server: NewServer) -> None:
     server = new_server()
     first = server.start()
-    shutil.rmtree(server.path)
+    delete(server.path)
     second = server.start()
     # Left alone, the first server would notice within a minute, and take the socket of the second away with it.
     assert not Path(f"/proc/{first.pid}/cwd").exists()
@@ -189,7 +219,7 @@ def test_stop_ends_a_server_whose_data_folder_was_deleted(new_server: NewServer)
     server = new_server()
     first = server.start()
     socket_folder = server.socket_folder
-    shutil.rmtree(server.path)
+    delete(server.path)
     assert server.stop() is True
     assert not Path(f"/proc/{first.pid}/cwd").exists()
     assert not socket_folder.exists()

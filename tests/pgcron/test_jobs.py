@@ -1,6 +1,7 @@
 """`reproq pgcron` against the real extension: what it makes, leaves alone, and takes away."""
 
 import json
+import re
 
 import pytest
 
@@ -10,6 +11,8 @@ from tests.store.periodic_rows import add
 OURS = (
     "SELECT split_part(jobname::text, ':', 3), schedule, command FROM cron.job WHERE jobname LIKE 'reproq:%' ORDER BY 1"
 )
+LAST = 1 << 60
+"""The number of a run that is the last one, whatever pg_cron runs meanwhile: a minute may begin at any time."""
 
 
 @pytest.fixture
@@ -98,10 +101,12 @@ def test_status_tells_machines_and_says_where_nothing_is_installed(pgcron, shop,
 def test_a_job_that_failed_turns_status_and_doctor_red(pgcron, shop, cron, capsys):
     pgcron(shop, "install")
     cron.execute(
-        "INSERT INTO cron.job_run_details (jobid, username, status, return_message, start_time, end_time) "
-        "SELECT jobid, username, 'failed', 'connection failed', now(), now() FROM cron.job WHERE jobname LIKE '%:fire'"
+        "INSERT INTO cron.job_run_details (runid, jobid, username, status, return_message, start_time, end_time) "
+        "SELECT %s, jobid, username, 'failed', 'connection failed', now(), now() FROM cron.job "
+        "WHERE jobname LIKE '%%:fire'",
+        [LAST],
     )
-    assert "failed 0 s ago (connection failed)" in pgcron(shop, "status", code=3)
+    assert re.search(r"failed \d+ s ago \(connection failed\)", pgcron(shop, "status", code=3))
     assert run(["doctor", "--dsn", shop]) == 3
     assert "✗ pg_cron" in capsys.readouterr().out
 
@@ -116,7 +121,7 @@ def test_a_list_that_nobody_refills_turns_the_doctor_red_though_pg_cron_fires(pg
     cron.execute("UPDATE periodic_tasks SET refill_at = now() - interval '2 minutes'")
     assert run(["doctor", "--dsn", shop]) == 3
     said = " ".join(capsys.readouterr().out.split())
-    assert "✗ schedules overdue: job has been due for 120 s" in said
+    assert re.search(r"✗ schedules overdue: job has been due for 1[2-7]\d s", said)
     assert "(a worker with --no-beat, too), and lists nothing itself" in said
     cron.execute("UPDATE periodic_tasks SET upcoming = '{}'")
     assert run(["doctor", "--dsn", shop]) == 3
@@ -132,5 +137,5 @@ def test_of_what_pg_cron_noted_only_ours_and_only_the_old_is_forgotten(pgcron, s
             [command, days],
         )
     assert cron.execute(prune).fetchone() == (1,)
-    left = cron.execute("SELECT command FROM cron.job_run_details ORDER BY runid").fetchall()
+    left = cron.execute("SELECT command FROM cron.job_run_details WHERE jobid = -1 ORDER BY runid").fetchall()
     assert left == [(prune,), ("VACUUM",)]

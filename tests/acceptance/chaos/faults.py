@@ -16,8 +16,10 @@ from tests.acceptance.chaos.world import World, wait_until
 from tests.store.conversation import Said
 
 DELAY_SECONDS = 0.15
-VICTIM_SECONDS = 3.0
+VICTIM_SECONDS = 10.0
 """How long a kill waits for its worker to hold a run."""
+STOPPED_SECONDS = 0.05
+"""How long what a worker has asked before it was stopped may take to be done."""
 LOST_ANSWERS = {
     Blow.LOSE_CLAIM: Said.CLAIM,
     Blow.LOSE_FINALIZE: Said.FINALIZE,
@@ -88,6 +90,8 @@ class Faults:
                 has_hit = worker.proxy.silence(event.seconds) > 0
             case Blow.TERMINATE:
                 has_hit = bool(self._world.one(TERMINATE))
+            case Blow.RESTART_FAST | Blow.RESTART_IMMEDIATE:
+                has_hit = False  # another has stopped the server, and will start it
             case _:
                 has_hit = self._kill_backend()
         self.hits[event.blow] += has_hit
@@ -109,11 +113,23 @@ class Faults:
     # -- workers ------------------------------------------------------------------------------------------------------
 
     def _kill(self, number: int) -> bool:
-        """Best while it holds a run, which is waited for, but not for long."""
+        """Best while it holds a run, which is waited for, but not for long. Most runs are over in no time: who seems to
+        hold one is stopped, and looked at again."""
         process = self._process(number)
         if not self._is_at_work(process):
             return False
-        wait_until(VICTIM_SECONDS, lambda: self._world.one(HELD, process.pid))
+
+        def stopped_with_a_run() -> bool:
+            if not self._world.one(HELD, process.pid):
+                return False
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(STOPPED_SECONDS)
+            if holds := bool(self._world.one(HELD, process.pid)):
+                return holds
+            process.send_signal(signal.SIGCONT)
+            return holds
+
+        wait_until(VICTIM_SECONDS, stopped_with_a_run)
         process.kill()
         process.wait()
         self._world.start_worker(number)
@@ -172,14 +188,15 @@ class Faults:
 
     # -- the server ---------------------------------------------------------------------------------------------------
 
-    def _restart(self, event: Event) -> Later:
+    def _restart(self, event: Event) -> Later | None:
         immediate = event.blow is Blow.RESTART_IMMEDIATE
-        was_running = self._world.server.stop("immediate" if immediate else "fast")
-        self.crashes += immediate and was_running
+        if not self._world.server.stop("immediate" if immediate else "fast"):
+            return None
+        self.crashes += immediate
 
         def start() -> None:
             self._world.server.start()
-            self.hits[event.blow] += was_running
+            self.hits[event.blow] += 1
 
         return event.seconds, start
 

@@ -17,7 +17,7 @@ from tests.acceptance.chaos.checks import Verdicts, judge
 from tests.acceptance.chaos.evidence import Evidence, gather
 from tests.acceptance.chaos.faults import REGISTERED, Faults
 from tests.acceptance.chaos.plan import WORKERS, Blow, minimum, plan
-from tests.acceptance.chaos.world import TIMES, World, wait_until
+from tests.acceptance.chaos.world import END_SECONDS, TIMES, World, wait_until
 from tests.acceptance.workers import reproq
 from tests.plugins.databases import roomy_memory
 
@@ -135,7 +135,7 @@ def _settle(world: World, outcome: Outcome) -> None:
     expected += _codes("a worker", world.stop_workers())
     for number, worker in enumerate(world.workers):
         expected += [f"worker {number} ended by itself, with {code}" for code in worker.exits]
-    wait_until(5.0, lambda: not world.left_processes())
+    wait_until(END_SECONDS, lambda: not world.left_processes())
     if left := world.left_processes():
         expected.append(f"processes are left: {left}")
     outcome.faults += [*expected, *_verified(world)]

@@ -46,6 +46,13 @@ def fail(words: str) -> None:
 
 
 @task
+@options(max_attempts=2, backoff=0.05)
+def say_and_fail(words: str) -> None:
+    print(words)
+    raise ValueError(words)
+
+
+@task
 def sleep(seconds: float) -> str:
     time.sleep(seconds)
     return "slept"
