@@ -99,7 +99,10 @@ def test_a_working_worker_shows_it_to_nobody(
             lambda: pg.execute("SELECT count(*) FROM task_runs WHERE status = 'SUCCESSFUL'").fetchone() == (2,),
         )
         argv = command_lines(process.pid)
-        pg.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'worker-%'")
+        pg.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'worker-%' AND datname = current_database()"
+        )
         wait_for("the loss to be told", lambda: "database back" in log.read_text())
     assert len(argv) >= 2
     assert len(runs) == 3

@@ -1,5 +1,7 @@
 """The admin's page of workers: who was seen when, and nothing to change."""
 
+import re
+
 import pytest
 
 from tests.django.admin_site import page
@@ -19,9 +21,10 @@ def workers(pg):
 
 def test_the_list_says_who_was_seen_when_and_marks_the_stale_ones(staff, workers):
     text = page(staff("view_worker"), WORKERS)
-    for shown in ("w-alive", "seen 0 s ago", "mail, default", "draining", "stale: no heartbeat"):
+    for shown in ("w-alive", "mail, default", "draining", "stale: no heartbeat"):
         assert shown in text
-    assert "seen 360" in text
+    assert len(re.findall(r"seen 1?\d s ago", text)) == 2
+    assert re.search(r"seen 36[01]\d s ago", text)
     assert text.count("stale:") == 1
     assert "<b>" not in text
 

@@ -69,7 +69,11 @@ def held_commits(pg):
 
     def until_one_waits():
         deadline = time.monotonic() + 20
-        while not pg.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall():
+        waits = (
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        while not pg.execute(waits).fetchall():
             assert time.monotonic() < deadline, "no commit came"
 
     return until_one_waits

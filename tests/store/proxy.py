@@ -113,9 +113,12 @@ class Proxy:
             except OSError:
                 return
             try:
-                self._lines = [line for line in self._lines if line.is_open] + [_Line(self, client, self._server())]
+                line = _Line(self, client, self._server())
             except OSError:
                 client.close()
+            else:  # known here before anything passes: whoever has had an answer can break the line it came by
+                self._lines = [known for known in self._lines if known.is_open] + [line]
+                line.start()
 
     def _server(self) -> socket.socket:
         host, port = str(self._parts.get("host") or "localhost"), str(self._parts.get("port") or 5432)
@@ -141,6 +144,9 @@ class _Line:
         self._said = Conversation()
         self._loses_answer = threading.Event()
         self._silent = threading.Event()
+
+    def start(self) -> None:
+        """Begin to pass on."""
         asks = threading.Thread(target=self._ask, daemon=True)
         answers = threading.Thread(target=self._answer, daemon=True)
         for one in (asks, answers):

@@ -8,7 +8,7 @@ from psycopg import Cursor, DataError
 from reproq.store import arrays
 
 per_example_transaction_is_not_needed = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=50
 )
 storable = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 

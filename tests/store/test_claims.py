@@ -112,6 +112,8 @@ def test_claimers_at_once_never_share_a_run(dsn: str) -> None:
     def claimer(token: int) -> None:
         with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
             begin.wait(10)
+            taken[token] += ids(claim(cursor, limit=37, token=token, now=None))
+            begin.wait(10)  # neither may have taken all before the other has come to its first
             while batch := claim(cursor, limit=37, token=token, now=None):
                 taken[token] += ids(batch)
 

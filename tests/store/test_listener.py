@@ -3,12 +3,14 @@
 import selectors
 import threading
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from psycopg import conninfo
 
-from reproq.store import listener
+from reproq.store import listener, server
 from reproq.store.db import Database, opened
 from reproq.store.listener import Listener
 from reproq.store.server import listen_works
@@ -62,7 +64,10 @@ def loop(dsn: str, start: Callable[[str], Loop]) -> Loop:
 
 
 def kill(pg: psycopg.Connection) -> None:
-    pg.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    pg.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+    )
 
 
 def test_what_producers_name_wakes_the_loop_in_order(pg: psycopg.Connection, loop: Loop) -> None:
@@ -101,6 +106,17 @@ def test_whoever_awaits_a_notification_stops_when_nobody_wants_to_know_any_more(
     """Behind a pooler none comes: a worker that was stopped waited for the end of the proof, for five seconds."""
     with opened(dsn, "w-1") as database:
         assert not listen_works(database, PATIENCE_SECONDS, is_over=lambda: True)
+        assert listen_works(database, PATIENCE_SECONDS)
+
+
+def test_a_notification_that_came_while_the_process_was_stopped_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a machine that stands still for seconds when a worker starts costs it LISTEN for the rest of its life."""
+    monkeypatch.setattr(server, "LOOK_SECONDS", PATIENCE_SECONDS)
+    times = chain([0.0], repeat(3600.0))
+    monkeypatch.setattr(server, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    with opened(dsn, "w-1") as database:
         assert listen_works(database, PATIENCE_SECONDS)
 
 

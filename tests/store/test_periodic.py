@@ -379,14 +379,15 @@ def test_a_row_that_cannot_be_fired_says_why_and_stops_no_other(dsn, pg):
 
 
 def test_a_role_that_may_not_fire_is_told_and_its_worker_goes_on(dsn, pg):
-    pg.execute("CREATE ROLE reproq_test_reader LOGIN")
+    name = f"reader_of_{pg.info.dbname}"
+    pg.execute(f"CREATE ROLE {name} LOGIN")
     try:
-        pg.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reproq_test_reader")
-        database = Database(psycopg.conninfo.make_conninfo(dsn, user="reproq_test_reader"), "beat")
+        pg.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+        database = Database(psycopg.conninfo.make_conninfo(dsn, user=name), "beat")
         answer = FirePeriodicTasks().run(database, NOW)
         database.close()
     finally:
-        pg.execute("DROP OWNED BY reproq_test_reader; DROP ROLE reproq_test_reader")
+        pg.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
     assert "permission denied for table periodic_tasks" in answer.trouble
 
 
@@ -440,11 +441,11 @@ def test_a_changed_schedule_that_nobody_has_looked_at_is_overdue_since_nobody_kn
 
 @pytest.fixture
 def unfilled(pg):
-    """More periodic tasks than one look fills, of which none has a list."""
+    """More periodic tasks than one look fills, of which none has a list, and none is due at a midnight of ours."""
     count = periodic.REFILL_LIMIT + 1
     pg.execute(
-        "INSERT INTO periodic_tasks (name, cron_expr, task_path)"
-        " SELECT n, '@daily', 'x.y' FROM generate_series(1, %s) AS n",
+        "INSERT INTO periodic_tasks (name, cron_expr, task_path, start_at)"
+        " SELECT n, '@daily', 'x.y', '2100-01-01' FROM generate_series(1, %s) AS n",
         [count],
     )
     return count

@@ -3,6 +3,7 @@ is said where somebody was wrong about it."""
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import psycopg
@@ -112,8 +113,10 @@ def test_who_is_wrong_about_a_pooler_is_told_once(mode: str, says: str, straight
     assert re.match(says, loop.notices[0])
 
 
-def test_the_doctor_tells_it_too(straight: str, pooled: str) -> None:
+def test_the_doctor_tells_it_too(straight: str, pooled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for address, mode, remedy in ((straight, "on", "set pooler = auto"), (pooled, "off", "set pooler = auto, unless")):
+        patience_seconds = 20.0 if address == straight else 0.5
+        monkeypatch.setattr(import_module("reproq.cli.doctor"), "LISTEN_PATIENCE_SECONDS", patience_seconds)
         found = {finding.name: finding for finding in examine(Config(dsn=address, pooler=mode))}
         assert found["pooler"].detail.startswith(f"pooler = {mode}, but ")
         assert found["pooler"].remedy.startswith(remedy)

@@ -10,6 +10,7 @@ import pytest
 from reproq.lifecycle import Claim, Status, Success, decide
 from reproq.output import Output
 from reproq.store.db import Database
+from reproq.store.deadline import ImpatientConnection
 from reproq.store.finalising import Finalisation
 from reproq.store.requests import ClaimRuns, FinalizeRuns
 from tests.store.conversation import Conversation, Said, said_in
@@ -84,9 +85,10 @@ def test_the_answer_to_the_commit_is_lost_where_the_end_is_stored_in_a_transacti
 
 
 def test_silenced_connections_hear_nothing_more_and_new_ones_work(proxy: Proxy) -> None:
-    database = Database(proxy.dsn, "tests", answer_seconds=0.3)
-    with database.statement() as cursor:
-        cursor.execute("SELECT 1")
+    database = Database(proxy.dsn, "tests", answer_seconds=30.0)
+    connection = database.connected()
+    assert isinstance(connection, ImpatientConnection)
+    connection.answer_seconds = 0.3  # of this one no answer comes any more; of the next one it will, in its own time
     assert proxy.silence(60) == 1
     with pytest.raises(psycopg.OperationalError, match="did not answer within"), database.statement() as cursor:
         cursor.execute("SELECT 1")

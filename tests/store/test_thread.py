@@ -16,7 +16,9 @@ from reproq.cli.worker import longest_pause_seconds
 from reproq.config import Config
 from reproq.errors import ConfigurationError, NotMigrated
 from reproq.lifecycle import Status
+from reproq.store import finalising
 from reproq.store.db import Database
+from reproq.store.deadline import ImpatientConnection
 from reproq.store.finalising import Finalisation
 from reproq.store.requests import (
     Answer,
@@ -142,8 +144,11 @@ def test_the_connection_bears_the_workers_id_and_gives_the_server_no_settings(lo
     assert (named.result, settings.result) == ("w-1", 0)
 
 
-def test_claims_are_answered_while_an_end_waits_to_be_stored(dsn: str, pg: psycopg.Connection, loop: Loop) -> None:
+def test_claims_are_answered_while_an_end_waits_to_be_stored(
+    pg: psycopg.Connection, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two lanes, each with a connection: a row that somebody holds holds up no claim."""
+    monkeypatch.setattr(finalising, "LOCK_TIMEOUT", f"{PATIENCE_SECONDS}s")  # it waits, however long the claim takes
     run_id = insert(pg.cursor(), Status.RUNNING)
     claim = ClaimRuns(queues=("default",), limit=1, draw_token=lambda: 1, worker_id="w-1", lease_seconds=30.0)
     finalise = FinalizeRuns((Finalisation(run_id, TOKEN, SUCCEED),), "w-1")
@@ -174,7 +179,10 @@ def test_a_claim_sees_what_was_committed_before_it_could_be_known_that_the_worke
 def test_a_lane_that_was_idle_during_an_outage_connects_anew_and_says_nothing(dsn: str, start: Any) -> None:
     loop = start(dsn)
     (before,) = loop.ask(ListQueues())
-    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'w-1'"
+    terminate = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'w-1' AND datname = current_database()"
+    )
     (answer,) = loop.ask(Ask((terminate, "SELECT 1")))
     loop.wait(lambda: len(loop.notices) == 2)
     (after,) = loop.ask(ListQueues())
@@ -456,10 +464,20 @@ def test_a_deadlock_in_one_lane_leaves_the_other_its_connection(loop: Loop) -> N
     ]
 
 
+class LosePatience:
+    """The answers over the connection that is there now are awaited for a moment only; those over the next one are not
+    to be late because the machine is busy."""
+
+    def run(self, database: Database, now: object) -> None:
+        connection = database.connected()
+        assert isinstance(connection, ImpatientConnection)
+        connection.answer_seconds = 0.5
+
+
 def test_an_outage_that_one_lane_sleeps_through_is_told_once(proxy: Proxy, start: Any) -> None:
     proxy.listen()
-    loop = start(proxy.dsn, answer_seconds=2.0)
-    loop.ask(Ask(("SELECT 1",)), PidOfClaims())
+    loop = start(proxy.dsn, answer_seconds=float(PATIENCE_SECONDS))
+    loop.ask(LosePatience(), PidOfClaims())
     proxy.freeze()
     loop.store.submit(Ask(("SELECT 2",)))
     loop.wait(lambda: len(loop.notices) == 1)

@@ -5,7 +5,7 @@ A worker never waits for such a row, and needs none of this. It refuses to know 
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 
 import psycopg
@@ -32,11 +32,11 @@ LOOK_EVERY_SECONDS: Final = 1.0
 def bounded(cursor: Cursor, run_ids: Sequence[int], seconds: float, onlooker: Database) -> Iterator[None]:
     """Within it, what `cursor` does in its open transaction waits for locks no longer than `seconds`, or half a second
     more. Raises RunLocked, which names those of the runs that are locked, and by whom; `onlooker` is another way to the
-    same database, used only when a wait takes long, and closed at the end."""
+    same database, taken only when a wait takes long, and closed at the end."""
     seconds = min(max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS)
     row = fetch_one(cursor, "bound_lock_wait", {"seconds": seconds})
     assert row is not None, "the statement gives one row"  # noqa: S101
-    watch = _Watch(onlooker, row[0], seconds)
+    watch = _Watch(onlooker.twin(), row[0], seconds)
     try:
         yield
     except Exception as error:
@@ -79,7 +79,8 @@ def _text(run_ids: Sequence[int], seconds: float, holders: Sequence[Holder]) -> 
 
 
 class _Watch:
-    """Looks on at a session from another one, in a thread, since the first waits."""
+    """Looks on at a session from another one, in a thread, since the first waits. The thread alone uses `onlooker`, and
+    closes it: whoever has given up waiting for it could not know whether it is just about to connect."""
 
     def __init__(self, onlooker: Database, pid: int, seconds: float) -> None:
         self._onlooker = onlooker
@@ -98,11 +99,9 @@ class _Watch:
 
     def _look(self) -> None:
         pause_seconds = self._first_look_seconds
-        while not self._over.wait(pause_seconds):
-            pause_seconds = LOOK_EVERY_SECONDS
-            try:
+        with closing(self._onlooker), suppress(psycopg.Error, ReproqError):  # it only looks on: then nobody is named
+            while not self._over.wait(pause_seconds):
+                pause_seconds = LOOK_EVERY_SECONDS
                 with self._onlooker.transaction() as cursor:
                     rows = fetch_all(cursor, "blocking_sessions", {"pid": self._pid})
-            except (psycopg.Error, ReproqError):  # it only looks on: then nobody is named
-                return
-            self._seen = [Holder(*row) for row in rows] or self._seen
+                self._seen = [Holder(*row) for row in rows] or self._seen

@@ -39,13 +39,16 @@ def listen_works(database: Database, patience_seconds: float, is_over: Callable[
     after `is_over` says that nobody wants to know any more.
 
     Somebody else: what a session notifies itself comes with the answer to its NOTIFY, which a pooler passes on, too.
+    The last look begins when the time is up: whoever was stopped for so long has not looked at what came meanwhile.
     """
     connection, other = database.connected(), database.twin()
     connection.execute(f"LISTEN {CHANNEL}")
     try:
         other.connected().execute(f"NOTIFY {CHANNEL}")
         deadline = time.monotonic() + patience_seconds
-        while not is_over() and time.monotonic() < deadline:
+        is_last = False
+        while not is_over() and not is_last:
+            is_last = time.monotonic() >= deadline
             if any(True for _ in connection.notifies(timeout=LOOK_SECONDS, stop_after=1)):
                 return True
         return False
