@@ -40,7 +40,7 @@ def test_all_harm_beside_fifty_honest_runs_fails_alone_and_the_database_verifies
     with worker(dsn, log, "--concurrency", "4", "--max-memory", MAX_MEMORY) as process:
         wanted = {"SUCCESSFUL": HONEST + 1, "FAILED": len(harm) - 1}
         wait_for("all to end", lambda: statuses(pg) == wanted or not alive_or_fail(process, log), 240)
-        wait_for("the bomb to be gone", lambda: not bomb(), 20)
+        wait_for("the bomb to be gone", lambda: not bomb(tmp_path / "full"), 20)
         largest = resident_megabytes(process.pid)
     for result in [*honest, *hostile.values()]:
         result.refresh()

@@ -16,7 +16,8 @@ from reproq.lifecycle import Key
 from reproq.spec import hash_document
 from reproq.wire import Payload
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
+"""For what comes within milliseconds, unless the machine has other things to do."""
 
 
 def alive(pid: int) -> bool:

@@ -241,28 +241,36 @@ def sleeps_noted(file: str, seconds: float) -> str:
     return "slept"
 
 
+def waits(file: str) -> str:
+    """Makes the file when it has begun, and returns when somebody has taken it away."""
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL))
+    while os.path.exists(file):
+        time.sleep(0.01)
+    return "waited"
+
+
 def ignores_term() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("ignoring", flush=True)
     time.sleep(600)
 
 
-def finishes_on_term() -> str:
-    """Prints when it can be stopped, and returns when it is."""
+def finishes_on_term(marker: str) -> str:
+    """Makes the marker when it can be stopped, and returns when it is."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
-    print("ready to be stopped", flush=True)
+    os.close(os.open(marker, os.O_CREAT))
     while not stopped:
         time.sleep(0.01)
     return "finished in time"
 
 
-def raises_on_term() -> None:
+def raises_on_term(marker: str) -> None:
     def handler(*_: object) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, handler)
-    print("ready to be stopped", flush=True)
+    os.close(os.open(marker, os.O_CREAT))
     time.sleep(600)
 
 

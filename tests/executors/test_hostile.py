@@ -15,12 +15,13 @@ import pytest
 
 from reproq.child.kernel import resident_bytes
 from reproq.errors import ConfigurationError
-from reproq.executors import Ended, member
+from reproq.executors import Ended, member, suspects
 from reproq.executors.suspects import Suspects
 from reproq.lifecycle import Failure, Key, Kind, Outcome, Release, Success
+from tests.acceptance.workers import wait_for
 from tests.executors.conftest import HERE, make_fork, make_pool, make_spawn
 from tests.executors.driver import Driver, alive, is_gone, open_descriptors, payload
-from tests.executors.hostile import BOMB_NAME
+from tests.executors.hostile import bomb_name
 
 MAKERS: dict[str, Callable[..., Any]] = {"fork": make_fork, "pool": make_pool, "spawn": make_spawn}
 PROCESSES = 500
@@ -67,9 +68,8 @@ def failure_of(driver: Driver, key: Key) -> Failure:
     return outcome
 
 
-def bombing(driver: Driver, folder: Path) -> Key:
+def bombing(driver: Driver, marker: Path) -> Key:
     """A fork bomb that has reached its full size."""
-    marker = folder / "full"
     key = driver.submit(payload("hostile.bombs", json.dumps([PROCESSES, str(marker)])))
     driver.until(marker.exists)
     return key
@@ -81,12 +81,12 @@ def reaped(driver: Driver) -> bool:
     return True
 
 
-def bomb() -> list[int]:
-    """The processes of a bomb that live or are unreaped."""
-    found = []
+def bomb(marker: Path) -> list[int]:
+    """The processes of the bomb with this marker that live or are unreaped."""
+    found, name = [], bomb_name(str(marker))
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "comm").read_bytes().startswith(BOMB_NAME):
+            if entry.name.isdigit() and (entry / "comm").read_bytes().rstrip() == name:
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -105,8 +105,10 @@ def test_all_harm_at_once_costs_each_its_own_attempt_and_the_worker_no_memory(
     before, descriptors = resident_bytes(os.getpid()), open_descriptors(driver)
     seconds = 3.0 if name == "spawn" else 1.0  # its timeout includes the import
     keys = {
-        task: driver.submit(payload(f"hostile.{task}", args, run_id=number, timeout_seconds=seconds))
-        for number, (task, (args, _)) in enumerate(HARM.items(), start=2)
+        task: driver.submit(
+            payload(f"hostile.{task}", args, run_id=number, timeout_seconds=seconds if Kind.TIMEOUT in ends else None)
+        )
+        for number, (task, (args, ends)) in enumerate(HARM.items(), start=2)
     }
     neighbours = [driver.submit(payload("tasks.sleeps", "[0.1]", run_id=100 + number)) for number in range(4)]
     wrong = {task: kind for task, key in keys.items() if (kind := failure_of(driver, key).kind) not in HARM[task][1]}
@@ -136,7 +138,7 @@ def test_processes_in_groups_and_sessions_of_their_own_end_with_their_child(
     assert driver.wait(driver.submit(payload("hostile.changes_groups", arguments)))[0].outcome == Success("null")
     pids = [int(pid) for pid in marker.read_text().split()]
     assert len(pids) == 3
-    driver.until(lambda: all(is_gone(pid) for pid in pids), 5)
+    driver.until(lambda: all(is_gone(pid) for pid in pids), 30)
 
 
 @pytest.mark.alone
@@ -145,10 +147,10 @@ def test_a_fork_bomb_is_gone_soon_after_its_run_though_it_goes_on_forking(
 ) -> None:
     driver = make()
     neighbour = driver.submit(payload("tasks.sleeps", "[1]", run_id=2))
-    key = bombing(driver, tmp_path)
+    key = bombing(driver, marker := tmp_path / "full")
     driver.executor.stop(key, Release("enough", started=True), 0.0)
     driver.wait(key)
-    driver.until(lambda: reaped(driver) and not bomb(), 10)
+    driver.until(lambda: reaped(driver) and not bomb(marker))
     assert driver.wait(neighbour)[0].outcome == Success('"slept"')
     assert driver.run("echo", "[1]").outcome == Success("1")
 
@@ -158,9 +160,9 @@ def test_a_fork_bomb_is_gone_soon_after_its_run_though_it_goes_on_forking(
 @pytest.mark.parametrize("name", ["fork", "pool"])
 def test_a_fork_bomb_is_gone_soon_after_its_template_was_killed(make: Callable[..., Driver], tmp_path: Path) -> None:
     driver = make()
-    key = bombing(driver, tmp_path)
+    key = bombing(driver, marker := tmp_path / "full")
     os.kill(driver.executor.template_pid, signal.SIGKILL)  # type: ignore[attr-defined]
-    driver.until(lambda: not any(map(alive, bomb())), 30)
+    driver.until(lambda: not any(map(alive, bomb(marker))))
     assert isinstance(driver.wait(key)[0].outcome, Release)
 
 
@@ -200,10 +202,10 @@ def test_an_ordinary_user_is_rid_of_a_fork_bomb_as_well(
     os.chown(home, nobody, nobody)
     ended = subprocess.run(
         [*python, AS_A_USER, home], env=environment, cwd="/", user=nobody, group=nobody, extra_groups=(),
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (0, "Release Success\n"), ended.stderr
-    assert not any(map(alive, bomb()))
+    wait_for("the last of the bomb to die", lambda: not any(map(alive, bomb(home / "full"))))
 
 
 def test_a_process_over_max_memory_gets_an_error_that_names_the_bound(make: Callable[..., Driver]) -> None:
@@ -247,7 +249,10 @@ def tried_until_all_have_ended(driver: Driver, attempts: dict[int, int], tasks: 
 
 
 @pytest.mark.parametrize("name", ["fork", "pool"])
-def test_a_task_that_kills_its_template_fails_and_its_neighbours_do_not(make: Callable[..., Driver]) -> None:
+def test_a_task_that_kills_its_template_fails_and_its_neighbours_do_not(
+    make: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects, "TRIAL_SECONDS", 30.0)  # however long the machine takes to kill a template
     driver = make()
     attempts = dict.fromkeys(range(1, 5), 3)
     tasks = dict.fromkeys(range(2, 5), "tasks.sleeps") | {1: "hostile.kills_its_parent"}
@@ -295,7 +300,10 @@ def test_an_answer_clears_a_suspect() -> None:
 
 
 @pytest.mark.parametrize("name", ["pool"])
-def test_runs_whose_tickets_were_taken_by_the_one_before_are_given_back(make: Callable[..., Driver]) -> None:
+def test_runs_whose_tickets_were_taken_by_the_one_before_are_given_back(
+    make: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member, "LONG_SECONDS", 60.0)  # else they may be given back for waiting too long
     driver = make(concurrency=1)
     driver.wait(*[driver.submit(payload()) for _ in range(64)])  # now it knows its runs for short ones
     thief = driver.submit(payload("hostile.takes_the_tickets"))

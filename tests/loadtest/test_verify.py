@@ -215,7 +215,7 @@ FROM generate_series(1, 1000) AS number
 def test_workers_at_work_are_never_accused(dsn: str, tmp_path: Path, pg: psycopg.Connection) -> None:
     """A backlog that is overdue, two busy workers, and one look after the other until three saw them at work."""
     options = ("--executor", "mock", "--concurrency", "2")
-    bounds = Bounds(lease_seconds=1.0, pause_seconds=0.5)
+    bounds = Bounds(lease_seconds=1.0, pause_seconds=2.5)  # a machine that stood still for two looks at nothing new
     looks = times_at_work = 0
     logs = tmp_path / "first.log", tmp_path / "second.log"
     with worker(dsn, logs[0], *options, EXEC_SLEEP="20ms"), worker(dsn, logs[1], *options, EXEC_SLEEP="20ms"):

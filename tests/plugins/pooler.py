@@ -16,7 +16,7 @@ from reproq_django.embedded.ownership import runner_for
 
 VARIABLE = "REPROQ_TEST_POOLER"
 PORT = 6432
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 CONFIGURATION = """
 [databases]
 * = host={host} port={port}

@@ -111,9 +111,14 @@ class Member:
         """Whether nobody waits for its answers: look at it soon."""
         return self.phase is Phase.RUNNING and len(self.orders) > 1
 
+    @property
+    def long_from_s(self) -> float:
+        """When what waits behind its run had better go elsewhere, infinity for never."""
+        return self.head_since_s + LONG_SECONDS if self.orders else math.inf
+
     def is_on_a_long_run(self, now_s: float) -> bool:
-        """Whether what waits behind its run had better go elsewhere."""
-        return bool(self.orders) and now_s - self.head_since_s >= LONG_SECONDS
+        """Whether that moment is over."""
+        return now_s >= self.long_from_s
 
     def room(self, depth: int, now_s: float) -> int:
         """How many more runs to give it now, when it shall hold `depth` of them. None while half of that is left: each

@@ -133,7 +133,7 @@ class PoolExecutor:
             return None
         soonest = min(self._crew.moments())
         if self._waiting:
-            soonest = min(soonest, self._suspects.due_at(time.monotonic()))
+            soonest = min(soonest, self._suspects.due_at(time.monotonic()), self._patience_ends_at(self._crew))
         if self._crew.polled():
             soonest = min(soonest, self._next_poll_s)
         return None if soonest == math.inf else soonest
@@ -147,7 +147,9 @@ class PoolExecutor:
         self._crew.tick(now)
         if self._crew.supervisor.is_failing:
             self._release_waiting("no template could be prepared: another worker may take this one")
-        if self._may_feed or (self._waiting and self._suspects.is_over(now)):
+        if self._may_feed or (
+            self._waiting and (self._suspects.is_over(now) or now >= self._patience_ends_at(self._crew))
+        ):
             self._feed(self._crew, now)
 
     def take_ended(self) -> list[Ended]:
@@ -225,6 +227,13 @@ class PoolExecutor:
         self._waiting.extendleft(reversed(held))
         if self._waiting and serving and all(member.is_on_a_long_run(now_s) for member in serving):
             self._release_waiting("every child is on a long run: another worker may take this one")
+
+    def _patience_ends_at(self, crew: Crew) -> float:
+        """When all children are on long runs, so that what waits had better be left to others; infinity for never. A
+        child that is still to come may take it."""
+        serving = crew.serving
+        is_whole = len(serving) >= self._concurrency or crew.paused_until is not None
+        return max((member.long_from_s for member in serving), default=math.inf) if is_whole else math.inf
 
     def _hold_back(self, now_s: float) -> list[Order]:
         """Take the suspects out of what waits, but one if none is being tried."""
