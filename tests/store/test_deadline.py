@@ -59,8 +59,9 @@ def test_an_answer_is_given_up_also_where_no_descriptor_is_left_to_tell_the_serv
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(ImpatientConnection, "cancel_safe", none_is_left)
+    lose_patience(database)
     with pytest.raises(AnswerOverdue), database.transaction() as cursor:
-        cursor.execute("SELECT pg_sleep(2)")
+        cursor.execute("SELECT pg_sleep(60)")
 
 
 def test_the_server_drops_a_statement_that_nobody_waits_for(database: Database, pg: psycopg.Connection) -> None:

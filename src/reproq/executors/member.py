@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from selectors import EVENT_READ, BaseSelector
 from typing import Final
 
@@ -44,7 +44,6 @@ class Member:
         self.orphaned = ""  # why nobody will say how it ended
         self.is_blamed = False  # for that
         self.given = 0
-        self.answered = 0
         self.is_leaving = False  # it gets no more runs
         self.orders: deque[Order] = deque()
         self.head_since_s = 0.0
@@ -60,12 +59,10 @@ class Member:
         self._on_exit: Callable[[Member], None]
         mark = secrets.token_bytes(MARK_BYTES)
         with ExitStack() as made:
-            self._tickets = Tickets()
-            made.callback(self._tickets.close)
-            self._stream = Stream(selector, bounds.max_return_bytes, lambda: self._on_heard())
-            made.callback(self._stream.close)
-            self._output = MarkedOutput(selector, bounds.output_bytes, mark)
-            made.callback(self._output.close)
+            make = made.enter_context
+            self._tickets = make(closing(Tickets()))
+            self._stream = make(closing(Stream(selector, bounds.max_return_bytes, lambda: self._on_heard())))
+            self._output = make(closing(MarkedOutput(selector, bounds.output_bytes, mark)))
             self._tickets_of_child = self._tickets.for_child()
             made.pop_all()
         self._stream.send(frame(mark))
@@ -139,8 +136,7 @@ class Member:
             self._next_head(now_s)
         self._tickets.give(len(new))  # before the payloads: one without a ticket would be passed over
         self._stream.send(b"".join([order.framed for order in new]))
-        if self._bounds.max_runs and self.given >= self._bounds.max_runs:
-            self.is_leaving = True
+        self.is_leaving |= 0 < self._bounds.max_runs <= self.given
         self._watch()
 
     def take_back(self) -> list[Order]:
@@ -190,7 +186,6 @@ class Member:
             raise ProtocolError("it answered more than it was asked")
         reply = decode_reply(message)
         order = self.orders.popleft()
-        self.answered += 1
         outcome: Outcome = reply.outcome
         # A failure that came after TERM was made by it: what the run was stopped for is the truth then.
         if self._stopped_with is not None and not isinstance(outcome, Success):
