@@ -21,6 +21,10 @@ class AddressRefused(ConfigurationError):
     """The address of the database cannot be parsed, or a server refuses it; only a person can mend that."""
 
 
+class NotPostgreSQL(ConfigurationError):
+    """The alias of `DATABASES` that is to hold the runs leads to another kind of database."""
+
+
 class InvalidArguments(ReproqError, ValueError):
     """The arguments of a run cannot be hashed or stored. `path` says where, as in `args[0].items[3]`."""
 
