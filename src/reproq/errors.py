@@ -77,7 +77,7 @@ class RunNotFound(ReproqError, LookupError):
 
 
 class RunLocked(ReproqError):
-    """A run could not be changed by hand in time: somebody's transaction holds its row. Its text says whose it is."""
+    """Runs could not be changed by hand or read in time: somebody's transaction locks them. Its text says whose."""
 
 
 # The kinds of error that have no Python exception of their own (contract 2). Stored by path; they never move.

@@ -11,13 +11,14 @@ from psycopg import conninfo
 
 from reproq.cli.doctor import Finding, examine
 from reproq.config import Config
-from reproq.errors import ConfigurationError
-from reproq.store import db, listener
+from reproq.errors import ConfigurationError, RunLocked
+from reproq.store import db, listener, locked
 from reproq.store.db import Database
 from reproq.store.poolers import is_pooled
 from reproq.store.requests import ListQueues
 from tests.plugins import pooler
 from tests.plugins.databases import TestServer, binaries
+from tests.store.held import NAME, table_locked
 from tests.store.test_listener import Loop as ListeningLoop
 from tests.store.test_thread import Ask, Loop
 
@@ -78,6 +79,21 @@ def test_a_connection_of_which_it_is_not_known_is_not_used(pooled: str, monkeypa
 @pytest.mark.parametrize("mode", ["auto", "on"])
 def test_a_statement_comes_again_as_often_as_it_likes(mode: str, pooled: str) -> None:
     in_turn(pooled, mode)
+
+
+def test_who_looks_through_a_pooler_is_told_of_a_lock_and_leaves_no_bound_behind(
+    straight: str, pooled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locked, "LOCK_SECONDS", 0.3)
+    database = Database(pooled, "tests")
+    with table_locked(straight) as other:
+        told = rf"pid {other.info.backend_pid} \({NAME}\)"
+        with pytest.raises(RunLocked, match=told), locked.looking(database) as cursor:
+            cursor.execute("SELECT FROM task_runs")
+    for _ in range(3):
+        with database.statement() as cursor:
+            assert cursor.execute("SHOW lock_timeout").fetchone() == ("0",)
+    database.close()
 
 
 @pytest.mark.lesson("listen-behind-a-transaction-pooler")
