@@ -134,7 +134,7 @@ class Config:
         choices=LISTEN_MODES,
     )
     listen_dsn: str = _knob(
-        "", "Address for LISTEN, where that of the database is a pooler's.", text, "REPROQ_LISTEN_DSN", secret=True
+        "", "Address of the same database for LISTEN, where dsn is a pooler's.", text, "REPROQ_LISTEN_DSN", secret=True
     )
     database_timeout: float = _knob(
         8.0,

@@ -21,6 +21,10 @@ class AddressRefused(ConfigurationError):
     """The address of the database cannot be parsed, or a server refuses it; only a person can mend that."""
 
 
+class NotPostgreSQL(ConfigurationError):
+    """The alias of `DATABASES` that is to hold the runs leads to another kind of database."""
+
+
 class InvalidArguments(ReproqError, ValueError):
     """The arguments of a run cannot be hashed or stored. `path` says where, as in `args[0].items[3]`."""
 
@@ -73,7 +77,7 @@ class RunNotFound(ReproqError, LookupError):
 
 
 class RunLocked(ReproqError):
-    """A run could not be changed by hand in time: somebody's transaction holds its row. Its text says whose it is."""
+    """Runs could not be changed by hand or read in time: somebody's transaction locks them. Its text says whose."""
 
 
 # The kinds of error that have no Python exception of their own (contract 2). Stored by path; they never move.

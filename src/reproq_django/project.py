@@ -16,7 +16,7 @@ import psycopg
 from psycopg import conninfo
 
 from reproq.cli.project import Fault, Project
-from reproq.errors import ConfigurationError, DatabaseUnavailable
+from reproq.errors import ConfigurationError, DatabaseUnavailable, MissingGrant, NotPostgreSQL
 from reproq_django.embedded import ensure_running, is_at_rest, is_led_to
 
 SETUP: Final = "reproq_django.rehearsed:setup"
@@ -101,9 +101,17 @@ def _task_fault(backend: str, path: str, args: Sequence[Any], asker: str) -> str
 
 
 def _schedule_faults(backend: str) -> list[Fault]:
+    from django.db import ProgrammingError
+
     from reproq_django.schedule_health import schedule_faults
 
-    return schedule_faults(backend)
+    try:
+        return schedule_faults(backend)
+    except ProgrammingError as error:
+        cause = error.__cause__
+        if not isinstance(cause, psycopg.errors.InsufficientPrivilege):
+            raise
+        raise MissingGrant(f"the role of DATABASES lacks a right: {cause.diag.message_primary}") from error
 
 
 def _refuse_what_is_not_ours(backend: str) -> None:
@@ -131,7 +139,7 @@ def database_address(alias: str, starts: bool, given: str = "") -> str:
 
     connection = connections[alias]
     if connection.vendor != "postgresql":
-        raise ConfigurationError(
+        raise NotPostgreSQL(
             f"DATABASES[{alias!r}] is {connection.vendor}; Reproq needs PostgreSQL, name another alias in "
             'TASKS[…]["OPTIONS"]["DATABASE"]'
         )

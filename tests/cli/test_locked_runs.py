@@ -14,10 +14,10 @@ from reproq.lifecycle import Status
 from reproq.store import interventions
 from reproq.store import locked as locked_module
 from reproq.store.db import Database
-from reproq.store.locked import bounded
+from reproq.store.locked import bounded, looking
 from tests.acceptance.workers import statuses
 from tests.cli.conftest import Result
-from tests.store.held import NAME, locked
+from tests.store.held import NAME, locked, table_locked
 from tests.store.rows import insert
 
 
@@ -50,6 +50,34 @@ def test_a_cancel_ends_at_its_time_and_names_the_run_and_the_session_that_holds_
 def test_a_cancel_may_wait_for_longer_than_the_server_can_count(reproq: Callable[..., Result], run_id: int) -> None:
     cancelled = reproq("cancel", str(run_id), "--wait", "30d")
     assert (cancelled.returncode, cancelled.stdout, cancelled.stderr) == (0, f"run {run_id} is cancelled\n", "")
+
+
+@pytest.mark.parametrize("command", ["status", "runs list", "runs show 1", "runs logs 1"])
+def test_who_looks_while_somebody_lets_nobody_read_is_told_in_time_who_that_is(
+    dsn: str, reproq: Callable[..., Result], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locked_module, "LOCK_SECONDS", 0.3)
+    with table_locked(dsn) as other:
+        pid = other.execute("SELECT pg_backend_pid()").fetchone()[0]
+        refused = reproq(*command.split())
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert re.fullmatch(
+            "Error: nothing could be read within 0.3 s, because a table is locked by the transaction of "
+            rf"pid {pid} \({NAME}\), open for \d+ s; let that commit or roll back "
+            rf"\(SELECT pg_terminate_backend\({pid}\) ends it\), then try again\n",
+            refused.stderr,
+        )
+        told = json.loads(reproq(*command.split(), "--json").stdout)
+        assert told["exception_class"] == "reproq.errors.RunLocked"
+
+
+def test_who_looks_bounds_no_other_transaction_and_no_long_reading(dsn: str) -> None:
+    database, settings = Database(dsn, "test"), "SELECT current_setting('lock_timeout'), current_setting(%s)"
+    with looking(database) as cursor:
+        assert cursor.execute(settings, ["statement_timeout"]).fetchone() == ("5s", "0")
+    with database.transaction() as cursor:
+        assert cursor.execute(settings, ["statement_timeout"]).fetchone() == ("0", "0")
+    database.close()
 
 
 def test_a_replay_waits_for_no_row(

@@ -85,3 +85,22 @@ def test_where_any_queue_is_allowed_every_one_is_served() -> None:
 def test_who_serves_nothing_may_have_an_unknown_queue_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUEUE_NAME", "defualt")
     assert configure({})[0].queues == ("defualt",)
+
+
+@pytest.mark.usefixtures("asked")
+def test_what_is_no_address_for_listen_is_refused_with_the_place_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(**flags: str) -> str:
+        with pytest.raises(ConfigurationError) as told:
+            configure(flags)
+        return str(told.value).partition(": the database address cannot be parsed")[0]
+
+    Path("reproq.toml").write_text('listen_dsn = "banana"')
+    assert refused() == "reproq.toml: listen_dsn cannot work"
+    options = Source("TASKS", {"listen_dsn": "banana"}, {"listen_dsn": "TASKS['default']['OPTIONS']['LISTEN_DSN']"})
+    monkeypatch.setattr(project, "find_project", lambda *asked: Project(options, "", ""))
+    assert refused() == "TASKS['default']['OPTIONS']['LISTEN_DSN']: listen_dsn cannot work"
+    monkeypatch.setenv("REPROQ_LISTEN_DSN", "banana")
+    assert refused() == "the environment variable REPROQ_LISTEN_DSN: listen_dsn cannot work"
+    assert refused(listen_dsn="banana") == "--listen-dsn: listen_dsn cannot work"

@@ -10,15 +10,16 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from reproq.cli.doctor import examine
+from reproq.cli.doctor import Finding, examine
 from reproq.config import Config
-from reproq.errors import ConfigurationError
-from reproq.store import db, listener
+from reproq.errors import ConfigurationError, RunLocked
+from reproq.store import db, listener, locked
 from reproq.store.db import Database
 from reproq.store.poolers import is_pooled
 from reproq.store.requests import ListQueues
 from tests.plugins import pooler
 from tests.plugins.databases import TestServer, binaries
+from tests.store.held import NAME, table_locked
 from tests.store.test_listener import Loop as ListeningLoop
 from tests.store.test_thread import Ask, Loop
 
@@ -81,6 +82,21 @@ def test_a_statement_comes_again_as_often_as_it_likes(mode: str, pooled: str) ->
     in_turn(pooled, mode)
 
 
+def test_who_looks_through_a_pooler_is_told_of_a_lock_and_leaves_no_bound_behind(
+    straight: str, pooled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locked, "LOCK_SECONDS", 0.3)
+    database = Database(pooled, "tests")
+    with table_locked(straight) as other:
+        told = rf"pid {other.info.backend_pid} \({NAME}\)"
+        with pytest.raises(RunLocked, match=told), locked.looking(database) as cursor:
+            cursor.execute("SELECT FROM task_runs")
+    for _ in range(3):
+        with database.statement() as cursor:
+            assert cursor.execute("SHOW lock_timeout").fetchone() == ("0",)
+    database.close()
+
+
 @pytest.mark.lesson("listen-behind-a-transaction-pooler")
 def test_behind_a_pooler_nobody_waits_for_notify_and_the_log_says_so(
     pooled: str, monkeypatch: pytest.MonkeyPatch
@@ -122,6 +138,35 @@ def test_the_doctor_tells_it_too(straight: str, pooled: str, monkeypatch: pytest
         assert found["pooler"].remedy.startswith(remedy)
         assert found["LISTEN"].ok is (address == straight)
     assert "pooler" not in {finding.name for finding in examine(Config(dsn=straight))}
+
+
+def listen_of(**config: str) -> Finding:
+    return {finding.name: finding for finding in examine(Config(**config))}["LISTEN"]
+
+
+def test_behind_a_pooler_the_doctor_is_content_with_an_address_past_it_or_with_looking_at_intervals(
+    straight: str, pooled: str
+) -> None:
+    red = listen_of(dsn=pooled)
+    assert (red.ok, red.detail) == (False, "no notification arrived")
+    assert "name an address of the server itself in listen_dsn, or set listen = off" in red.remedy
+    past = listen_of(dsn=pooled, listen_dsn=straight)
+    assert (past.ok, past.detail.partition(", ")[0]) == (True, "notifications arrive over listen_dsn")
+    off = listen_of(dsn=pooled, listen="off")
+    assert (off.ok, off.detail) == (True, "listen = off: workers look every 1 s")
+
+
+def test_the_doctor_says_what_is_wrong_with_an_address_for_listen(
+    server: TestServer, straight: str, pooled: str
+) -> None:
+    through = listen_of(dsn=straight, listen_dsn=pooled)
+    assert (through.ok, through.detail.partition(", ")[0]) == (False, "no notification arrived over listen_dsn")
+    away = listen_of(dsn=straight, listen_dsn=conninfo.make_conninfo(straight, host="127.0.0.1", port="1"))
+    assert (away.ok, away.remedy.partition(":")[0]) == (False, "correct listen_dsn, or set listen = off")
+    assert away.detail.startswith("listen_dsn: the database host=127.0.0.1 port=1 ")
+    another = listen_of(dsn=straight, listen_dsn=conninfo.make_conninfo(straight, dbname="postgres"))
+    assert (another.ok, another.detail.partition(" to ")[0]) == (False, "listen_dsn leads")
+    assert "make listen_dsn lead to the same one" in another.remedy
 
 
 def test_where_a_pooler_that_must_not_be_there_loses_statements_the_remedy_is_said(pooled: str) -> None:

@@ -8,29 +8,41 @@ from importlib.metadata import version as installed
 from typing import Any, Final
 
 import click
+import psycopg
 
 from reproq import __version__
 from reproq.cli import ADDRESS_FROM, FOUND_SOMETHING
+from reproq.cli.listen_address import REMEDY as ANOTHER_DATABASE
+from reproq.cli.listen_address import two_databases
 from reproq.cli.one_database import Place, refuse_two_databases
 from reproq.cli.pgcron import last_of
 from reproq.cli.project import NO_PROJECT, Project, concurrency_of, configure, database_options
 from reproq.cli.short_lease import margin_here
 from reproq.cli.show import as_json_text, console, json_option, unseen
 from reproq.config import Config
-from reproq.errors import MIGRATE, DatabaseUnavailable, NotMigrated
+from reproq.errors import (
+    MIGRATE,
+    AddressRefused,
+    DatabaseUnavailable,
+    MissingGrant,
+    NotMigrated,
+    NotPostgreSQL,
+    ReproqError,
+)
 from reproq.scheduler.pgcron import fires_alone, our_jobs, trouble
 from reproq.store.db import Database, address, opened
 from reproq.store.insight import list_workers
 from reproq.store.periodic import ScheduleHealth, health
 from reproq.store.pgcron import JobLine
 from reproq.store.poolers import is_pooled, mismatch
-from reproq.store.server import ServerFacts, listen_works, server_facts
-from reproq.store.unreachable import is_standby
+from reproq.store.server import ServerFacts, listen_works, server_facts, whereabouts
+from reproq.store.unreachable import is_standby, reason
 from reproq.store.workers import installation
 
 OLDEST_SERVER: Final = 140_000
 MAX_SKEW_SECONDS: Final = 2.0
 LISTEN_PATIENCE_SECONDS: Final = 2.0
+UNREACHED: Final = (DatabaseUnavailable, AddressRefused)
 LANES: Final = 2
 """Connections of a worker, beside the one on which it listens."""
 
@@ -52,16 +64,7 @@ class Finding:
 def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
     """Check database, migrations, versions, clocks and connections. Exits with 3 when something is wrong; what is
     marked ! is an advice."""
-    unreached: list[Finding] = []
-
-    def compare(given: Place, of_project: Place) -> None:
-        try:
-            refuse_two_databases(given, of_project)
-        except DatabaseUnavailable as error:
-            unreached.append(away(error))
-
-    config, project = configure(flags, settings, compare)
-    findings = [*versions(), *settings_of(project), lease_kept(config), *(unreached or examine(config, project))]
+    findings = list(find(flags, settings))
     if as_json:
         click.echo(as_json_text([asdict(finding) for finding in findings]))
     else:
@@ -72,6 +75,32 @@ def doctor(settings: str | None, as_json: bool, **flags: Any) -> int:
             if finding.is_advice or not finding.ok:
                 out.print(f"  {'':12} -> {finding.remedy}", soft_wrap=True)
     return 0 if all(finding.ok for finding in findings) else FOUND_SOMETHING
+
+
+def find(flags: dict[str, Any], settings: str | None) -> Iterator[Finding]:
+    """All the answers. What only a person can mend in the settings is refused, as by every command."""
+    compared: list[Finding] = []
+
+    def compare(given: Place, of_project: Place) -> None:
+        try:
+            refuse_two_databases(given, of_project)
+        except UNREACHED as error:
+            compared.append(away(error))
+        except MissingGrant as error:
+            compared.append(refused("rights", error))
+
+    yield from versions()
+    try:
+        config, project = configure(flags, settings, compare)
+    except NotPostgreSQL as error:
+        yield refused("database", error)
+    except DatabaseUnavailable as error:  # one of the project's own that does not start
+        yield away(error)
+    else:
+        yield from settings_of(project)
+        yield lease_kept(config)
+        is_away = any(one.name == "database" for one in compared)
+        yield from compared if is_away else dict.fromkeys([*examine(config, project), *compared])
 
 
 def versions() -> Iterator[Finding]:
@@ -109,28 +138,39 @@ def examine(config: Config, project: Project = NO_PROJECT) -> Iterator[Finding]:
             if fault := mismatch(config.pooler, is_pooled(database.connected()), where):
                 told, _, remedy = fault.partition("; ")
                 yield Finding("pooler", False, told, remedy)
-            yield listening(database)
+            yield listening(database, config)
             yield (tables := migrated(database, project.migrate or MIGRATE))
             if tables.ok:
                 with database.transaction() as cursor:
                     jobs = our_jobs(cursor)
                 yield fired(database, config, jobs)
-                yield from (Finding("schedules", False, one.text, one.remedy) for one in project.schedule_faults())
+                yield from able_to_run(project)
                 yield from by_pg_cron(jobs)
-    except DatabaseUnavailable as error:
+    except UNREACHED as error:
         yield away(error)
+    except MissingGrant as error:
+        yield refused("rights", error)
 
 
-def away(error: DatabaseUnavailable) -> Finding:
+def away(error: ReproqError) -> Finding:
     """That there is no database to ask, and where its address stands."""
     context = click.get_current_context(silent=True)
     place = context.meta.get(ADDRESS_FROM) if context else None
     remark = f" (the address comes from {place})" if place else ""
+    if isinstance(error, AddressRefused):
+        told, _, remedy = str(error).rpartition("; ")
+        return Finding("database", False, f"{told}{remark}", remedy)
     promote, start = (
         "promote the standby, or wait until the primary is back",
         "start the server, or correct the address",
     )
     return Finding("database", False, f"{error}{remark}", promote if is_standby(error) else start)
+
+
+def refused(name: str, error: ReproqError) -> Finding:
+    """An error whose text ends with the remedy: what cannot be asked because of it is left out."""
+    told, _, remedy = str(error).partition("; ")
+    return Finding(name, False, told, remedy)
 
 
 def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:
@@ -150,11 +190,40 @@ def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:
     yield Finding("connections", left >= needed, detail, "raise max_connections or lower --concurrency")
 
 
-def listening(database: Database) -> Finding:
-    """Whether a worker could be woken."""
+def listening(database: Database, config: Config) -> Finding:
+    """Whether a worker is woken, where it is to be."""
+    looks = f"workers look every {config.poll_interval:g} s"
+    if config.listen == "off":
+        return Finding("LISTEN", True, f"listen = off: {looks}")
+    if config.listen_dsn:
+        return over_its_own_address(database, config, f"correct listen_dsn, or set listen = off: {looks} then")
     ok = listen_works(database, LISTEN_PATIENCE_SECONDS)
-    remedy = "connect to the server itself; a pooler in transaction mode delivers no notifications"
+    remedy = (
+        "a pooler in transaction mode delivers none: name an address of the server itself in listen_dsn, or set "
+        f"listen = off: {looks} then"
+    )
     return Finding("LISTEN", ok, "notifications arrive" if ok else "no notification arrived", remedy)
+
+
+def over_its_own_address(database: Database, config: Config, remedy: str) -> Finding:
+    """Whether a worker that listens at `listen_dsn` hears those who speak at the database's own address."""
+    where, speaker = f"over listen_dsn, {address(config.listen_dsn)}", database.twin()
+    try:
+        with opened(config.listen_dsn, "reproq doctor") as ears:
+            if fault := two_databases(ears.dsn, whereabouts(ears), database.dsn, whereabouts(database)):
+                return Finding("LISTEN", False, fault, ANOTHER_DATABASE)
+            ok = listen_works(ears, LISTEN_PATIENCE_SECONDS, speaker=speaker)
+    except (ReproqError, psycopg.Error) as error:
+        return Finding("LISTEN", False, f"listen_dsn: {reason(error)}", remedy)
+    return Finding("LISTEN", ok, f"notifications arrive {where}" if ok else f"no notification arrived {where}", remedy)
+
+
+def able_to_run(project: Project) -> Iterator[Finding]:
+    """What keeps schedules from running, as the project's own role sees them: it may well be one that only enqueues."""
+    try:
+        yield from (Finding("schedules", False, one.text, one.remedy) for one in project.schedule_faults())
+    except MissingGrant as error:
+        yield Finding("schedules", True, f"whether each could run is unknown: {error}")
 
 
 def fired(database: Database, config: Config, jobs: list[JobLine]) -> Finding:

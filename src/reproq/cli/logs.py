@@ -10,6 +10,7 @@ from reproq.cli.runs import find_run, runs
 from reproq.cli.show import as_json_text, json_option, visible
 from reproq.store import logs
 from reproq.store.db import opened
+from reproq.store.locked import looking
 from reproq.store.logs import AttemptLog
 
 
@@ -21,7 +22,7 @@ from reproq.store.logs import AttemptLog
 def logs_command(settings: str | None, run_id: str, attempt: int | None, as_json: bool, **flags: Any) -> None:
     """What a run printed: stdout, stderr and logging, its first and its last bytes where it was much."""
     config, _ = configure(flags, settings)
-    with opened(config.dsn, "reproq runs") as database, database.transaction() as cursor:
+    with opened(config.dsn, "reproq runs") as database, looking(database) as cursor:
         run = find_run(cursor, run_id)
         found = [one for one in logs.of_run(cursor, run.id) if attempt in (None, one.attempt)]
     if as_json:

@@ -5,6 +5,7 @@ It refuses to know what is asked of the database, and leaves an address that is 
 
 import random
 import time
+from collections.abc import Callable
 from typing import Final
 
 from reproq.cli.one_database import DJANGO_ADDRESS, Place, compare, installation_at
@@ -23,16 +24,17 @@ def refuse_two_once_reached(given: Place, of_project: Place) -> None:
     """Raise ConfigurationError where two addresses lead to two databases, and wait for one that is away: nothing is
     claimed before it has answered. TERM and INT end the process meanwhile, at once and with 0."""
     with ending_in_order():
-        compare(given, of_project, _once_reached)
+        compare(given, of_project, lambda place: once_reached(place, installation_at))
 
 
-def _once_reached(place: Place) -> str:
+def once_reached[T](place: Place, ask: Callable[..., T]) -> T:
+    """What `ask`, which takes what `installation_at` does, is told; where the database is away it is waited for."""
     contact = Contact(address(place.dsn), _tell)
     part = PRODUCER if place.source == DJANGO_ADDRESS else WORKER  # the project's own role enqueues
     wait_seconds = FIRST_RETRY_SECONDS
     while True:
         try:
-            found = installation_at(place, part=part, answer_seconds=place.answer_seconds)
+            found = ask(place, part=part, answer_seconds=place.answer_seconds)
         except DatabaseUnavailable as error:
             cause = error.__cause__
             if not isinstance(cause, Exception) or not is_outage(cause):

@@ -26,8 +26,9 @@ from reproq.cli.one_database import (
 )
 from reproq.cli.queues import outside, told
 from reproq.config import KNOBS, Config, Knob, Source, from_environment, load, origins
-from reproq.errors import ConfigurationError
+from reproq.errors import AddressRefused, ConfigurationError
 from reproq.store.addresses import holds_password
+from reproq.store.db import connect_bounds
 from reproq.values import SWITCHES, duration
 
 CONFIG_FILE: Final = "reproq.toml"
@@ -158,11 +159,12 @@ def configure(
     compare: Comparison = refuse_two_databases,
     *,
     serves: bool = False,
+    hears: Comparison | None = None,
 ) -> tuple[Config, Project]:
     """The effective configuration and the project. Raises ConfigurationError with every problem in one text.
 
-    `compare` is asked where the address that counts is not the project's own, as the last of all. Who `serves` names
-    queues that tasks of the project can be in."""
+    `compare` is asked where the address that counts is not the project's own, as the last of all but `hears`, which is
+    asked where the address for LISTEN is another one. Who `serves` names queues that tasks of the project can be in."""
     sources, project = gather(flags, settings, starts=True)
     config = load(*sources)
     if not config.dsn:
@@ -171,18 +173,30 @@ def configure(
             "or give --dsn or DATABASE_URL (postgresql://user:password@host:5432/name)"
         )
     places = origins(*sources)
+    _refuse_listen_dsn(config, places["listen_dsn"])
     _refuse_unknown_queues(config, project, places["retention"])
     if serves:
         _refuse_queues_of_nobody(config, project, places["queues"])
-    place = places["dsn"]
+    place, seconds = places["dsn"], config.database_timeout
     if project.dsn and config.dsn != project.dsn:
-        seconds = config.database_timeout
         refuse = refuse_one_at_rest if project.at_rest else compare
         refuse(Place(config.dsn, place, seconds), Place(project.dsn, DJANGO_ADDRESS, seconds))
     say_where_from(place)
     if (context := click.get_current_context(silent=True)) is not None and project.migrate:
         context.meta[MIGRATE_BY] = project.migrate
+    if hears and config.listen_dsn and config.listen != "off":
+        hears(Place(config.listen_dsn, places["listen_dsn"], seconds), Place(config.dsn, place, seconds))
     return config, project
+
+
+def _refuse_listen_dsn(config: Config, place: str) -> None:
+    """Where nobody listens, too: a slip of the hand would wait there for the day on which somebody does."""
+    if not config.listen_dsn:
+        return
+    try:
+        connect_bounds(config.listen_dsn)
+    except AddressRefused as error:
+        raise ConfigurationError(f"{place}: listen_dsn cannot work: {error}") from None
 
 
 def _refuse_unknown_queues(config: Config, project: Project, place: str) -> None:

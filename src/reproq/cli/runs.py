@@ -13,6 +13,7 @@ from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
 from reproq.store.holders import Holder, visible_holders
 from reproq.store.insight import WINDOW, RunDetail, RunFilter, RunLine, list_runs, show_run
+from reproq.store.locked import looking
 from reproq.store.results import parse_result_id
 from reproq.store.runs import MAX_RUN_ID, result_id
 from reproq.store.statements import Cursor
@@ -46,7 +47,7 @@ def list_command(
     flags = {name: options.pop(name) for name in ("dsn", "backend")}
     only = RunFilter(**options, since_seconds=None if since is None else seconds_of("--since", since))
     config, _ = configure(flags, settings)
-    with opened(config.dsn, "reproq runs") as database, database.transaction() as cursor:
+    with opened(config.dsn, "reproq runs") as database, looking(database) as cursor:
         found = list_runs(cursor, only, limit=limit, before_id=before_id)
     if as_json:
         for run in found.runs:
@@ -115,7 +116,7 @@ def show_command(settings: str | None, run_id: str, as_json: bool, **flags: Any)
     """Everything about one run. Exits with 4 when there is none."""
     config, _ = configure(flags, settings)
     with opened(config.dsn, "reproq runs") as database:
-        with database.transaction() as cursor:
+        with looking(database) as cursor:
             run = find_run(cursor, run_id)
         held = {} if Status(run.status).is_finished else visible_holders(database, [run.id])
     facts = _facts(run, held.get(run.id))

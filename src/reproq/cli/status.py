@@ -16,6 +16,7 @@ from reproq.retention import FINISHED, Rule, rules, shown
 from reproq.scheduler.pgcron import fires_alone, our_jobs
 from reproq.store.db import opened
 from reproq.store.insight import WorkerLine, count_finished, count_unfinished, list_workers
+from reproq.store.locked import looking
 from reproq.store.periodic import ScheduleHealth, health
 from reproq.store.pgcron import JobLine
 from reproq.store.queues import ready_queues
@@ -33,7 +34,7 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
     config, project = configure(flags, settings)
     if here:
         return say_who_lives_here(config)
-    with opened(config.dsn, "reproq status") as database, database.transaction() as cursor:
+    with opened(config.dsn, "reproq status") as database, looking(database) as cursor:
         unfinished = count_unfinished(cursor)
         finished = count_finished(cursor, WINDOW_SECONDS)
         workers = list_workers(cursor)
@@ -141,7 +142,7 @@ def in_words(seen: Outlook) -> str:
 
 def say_who_lives_here(config: Config) -> int:
     """For health checks: the worker of this host, by what the database has heard of it within its lease."""
-    with opened(config.dsn, "reproq status") as database, database.transaction() as cursor:
+    with opened(config.dsn, "reproq status") as database, looking(database) as cursor:
         workers = list_workers(cursor)
     hostname = socket.gethostname()
     alive = [worker for worker in workers if worker.hostname == hostname and is_alive(worker, config)]

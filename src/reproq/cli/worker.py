@@ -13,6 +13,7 @@ import click
 
 from reproq import __version__
 from reproq.child.kernel import become_subreaper
+from reproq.cli.listen_address import refuse_another_database
 from reproq.cli.one_database import refuse_two_databases
 from reproq.cli.patience import WORKER, refuse_two_once_reached
 from reproq.cli.project import Project, concurrency_of, configure, database_options, flag
@@ -79,7 +80,8 @@ def worker(
     """Run tasks until TERM or INT. The first signal drains, the second stops at once."""
     only_requeues = bool(requeue_id or requeue_hash)
     compare = refuse_two_databases if only_requeues else refuse_two_once_reached
-    config, project = configure(flags, settings, compare, serves=not (only_requeues or any_queue))
+    hears = None if only_requeues or burst else refuse_another_database
+    config, project = configure(flags, settings, compare, serves=not (only_requeues or any_queue), hears=hears)
     if only_requeues:
         return requeue(config, requeue_id, requeue_hash)
     log = log_to_stderr(verbose)

@@ -1,10 +1,11 @@
-"""For people who change runs by hand: how long they wait for a row that somebody's transaction holds, and whose it is.
+"""For people who change runs by hand or look at them: how long they wait for what somebody's transaction locks, and
+whose that is.
 
-A worker never waits for such a row, and needs none of this. It refuses to know what is changed within the bound.
+A worker never waits for such a row, and needs none of this. It refuses to know what is done within the bound.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Final
 
@@ -34,7 +35,33 @@ def bounded(cursor: Cursor, run_ids: Sequence[int], seconds: float, onlooker: Da
     more. Raises RunLocked, which names those of the runs that are locked, and by whom; `onlooker` is another way to the
     same database, taken only when a wait takes long, and closed at the end."""
     seconds = min(max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS)
-    row = fetch_one(cursor, "bound_lock_wait", {"seconds": seconds})
+    with _watched(
+        cursor,
+        "bound_lock_wait",
+        seconds,
+        onlooker,
+        lambda holders: _text(_locked_of(onlooker, run_ids), seconds, holders),
+    ):
+        yield
+
+
+@contextmanager
+def looking(database: Database) -> Iterator[Cursor]:
+    """A transaction in which somebody reads, and waits no longer than `LOCK_SECONDS` for each table that somebody
+    locks. Raises RunLocked, which says whose lock it is, and what `Database.transaction` raises."""
+    seconds = LOCK_SECONDS
+    with (
+        database.transaction() as cursor,
+        _watched(cursor, "bound_look", seconds, database.twin(), lambda holders: _unread(seconds, holders)),
+    ):
+        yield cursor
+
+
+@contextmanager
+def _watched(
+    cursor: Cursor, bound: str, seconds: float, onlooker: Database, told: Callable[[Sequence[Holder]], str]
+) -> Iterator[None]:
+    row = fetch_one(cursor, bound, {"seconds": seconds})
     assert row is not None, "the statement gives one row"  # noqa: S101
     watch = _Watch(onlooker.twin(), row[0], seconds)
     try:
@@ -43,7 +70,7 @@ def bounded(cursor: Cursor, run_ids: Sequence[int], seconds: float, onlooker: Da
         holders = watch.end()
         if not _was_late(error, holders):
             raise
-        raise RunLocked(_text(_locked_of(onlooker, run_ids), seconds, holders)) from error
+        raise RunLocked(told(holders)) from error
     finally:
         watch.end()
         onlooker.close()
@@ -70,12 +97,17 @@ def _text(run_ids: Sequence[int], seconds: float, holders: Sequence[Holder]) -> 
     named = ", ".join(map(str, run_ids[:5])) + (", …" if len(run_ids) > 5 else "")
     runs = {0: "one of these runs", 1: f"run {named}"}.get(len(run_ids), f"runs {named}")
     rows = "its row is" if len(run_ids) < 2 else "their rows are"
+    return f"nothing was changed: {runs} could not be written to within {seconds:g} s, because {rows} {_by(holders)}"
+
+
+def _unread(seconds: float, holders: Sequence[Holder]) -> str:
+    return f"nothing could be read within {seconds:g} s, because a table is {_by(holders)}"
+
+
+def _by(holders: Sequence[Holder]) -> str:
     who = " and ".join(map(str, holders)) or "another session's transaction"
     remedies = "; ".join(one.remedy for one in holders if one.remedy) or "pg_stat_activity shows which it is"
-    return (
-        f"nothing was changed: {runs} could not be written to within {seconds:g} s, because {rows} locked by {who}; "
-        f"let that commit or roll back ({remedies}), then try again"
-    )
+    return f"locked by {who}; let that commit or roll back ({remedies}), then try again"
 
 
 class _Watch:

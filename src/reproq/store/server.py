@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from reproq.errors import MissingGrant, NotMigrated
 from reproq.store.db import Database
 from reproq.store.statements import Cursor, fetch_one
+from reproq.store.workers import installation
 
 CHANNEL: Final = "reproq_doctor"
 LOOK_SECONDS: Final = 0.1
@@ -34,14 +36,38 @@ def server_facts(cursor: Cursor) -> ServerFacts:
     return ServerFacts(*row)
 
 
-def listen_works(database: Database, patience_seconds: float, is_over: Callable[[], bool] = lambda: False) -> bool:
-    """Whether what somebody notifies reaches us: through a pooler in transaction mode it does not. False, too, soon
-    after `is_over` says that nobody wants to know any more.
+def whereabouts(database: Database) -> tuple[str, str]:
+    """What tells a database from others, in words: the server's name for it, and ours; each empty where our role may
+    not ask. A copy of a database has the same of ours."""
+    return _asked(database, _of_the_server), _asked(database, lambda cursor: f"installation {installation(cursor)}")
+
+
+def _of_the_server(cursor: Cursor) -> str:
+    row = fetch_one(cursor, "whereabouts", {})
+    return "" if row is None else str(row[0])
+
+
+def _asked(database: Database, ask: Callable[[Cursor], str]) -> str:
+    try:
+        with database.transaction() as cursor:
+            return ask(cursor)
+    except (MissingGrant, NotMigrated):
+        return ""
+
+
+def listen_works(
+    database: Database,
+    patience_seconds: float,
+    is_over: Callable[[], bool] = lambda: False,
+    speaker: Database | None = None,
+) -> bool:
+    """Whether what somebody (`speaker`; else a twin of ours) notifies reaches us: through a pooler in transaction mode
+    it does not. False, too, soon after `is_over` says that nobody wants to know any more.
 
     Somebody else: what a session notifies itself comes with the answer to its NOTIFY, which a pooler passes on, too.
     The last look begins when the time is up: whoever was stopped for so long has not looked at what came meanwhile.
     """
-    connection, other = database.connected(), database.twin()
+    connection, other = database.connected(), speaker or database.twin()
     connection.execute(f"LISTEN {CHANNEL}")
     try:
         other.connected().execute(f"NOTIFY {CHANNEL}")
