@@ -15,6 +15,7 @@ from reproq.worker.presence import SPREAD_SECONDS
 from tests.loops.conftest import Bench
 
 BROKEN = Failure(Kind.EXCEPTION, "builtins.ValueError", "broken")
+TIMED_OUT = "reproq.errors.RunTimedOut"
 UNKNOWN = failure_of_kind(Kind.UNKNOWN_TASK, "there is no module x")
 
 
@@ -285,6 +286,21 @@ def test_rescuers_look_seldom_while_all_workers_live(bench: Bench) -> None:
         bench.clock.advance(1)
     asked = [request for request in bench.stores["w1"].asked if isinstance(request, RescueRuns)]
     assert 8 <= len(asked) <= (300 - 30) / (20 - SPREAD_SECONDS)
+
+
+def test_an_error_is_logged_with_its_class_and_the_beginning_of_its_text(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1, backoff_seconds=(0.0,), max_attempts=2)
+    for outcome in (Failure(Kind.EXCEPTION, "builtins.ValueError", "y" * 65_536), Failure(Kind.TIMEOUT, TIMED_OUT, "late")):
+        bench.clock.advance(1)
+        bench.steps(worker)
+        executor.end(next(iter(executor.payloads)), outcome)
+        bench.steps(worker)
+    told = {event.name: (event.fields["kind"], event.fields["error"]) for event in events if "error" in event.fields}
+    assert told == {
+        "run.retried": ("exception", f"ValueError: {'y' * 300}… (65,236 more characters)"),
+        "run.failed": ("timeout", "late"),
+    }
 
 
 # What it printed

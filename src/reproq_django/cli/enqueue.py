@@ -11,8 +11,9 @@ import click
 from reproq.cli import FAILED
 from reproq.cli.project import configure, seconds_of
 from reproq.cli.runs import parse_run_id
-from reproq.cli.show import as_json_text, json_option, when
+from reproq.cli.show import as_json_text, json_option, visible, when
 from reproq.cli.waiting import await_ends
+from reproq.error_lines import MAX_CHARS, error_line
 from reproq.errors import ConfigurationError, ReproqError
 from reproq.lifecycle import Status
 from reproq.store.db import opened
@@ -70,11 +71,15 @@ def enqueue(
 def _hint(run: RunDetail) -> str:
     """What to look at where a run takes longer than somebody wanted to wait."""
     if run.failures:
-        message = json.loads(run.errors_json)[-1].get("message", "")
-        return f"it failed {run.failures} of {run.max_attempts} times ({message:.100}) and is tried again"
+        return f"it failed {run.failures} of {run.max_attempts} times ({_newest_error(run, 100)}) and is tried again"
     if run.status == Status.RUNNING:
         return f"worker {run.worker_id} is at it"
     return f"does a worker serve the queue {run.queue_name}?"
+
+
+def _newest_error(run: RunDetail, limit: int = MAX_CHARS) -> str:
+    newest = json.loads(run.errors_json)[-1]
+    return visible(error_line(newest.get("kind"), newest.get("exception_class"), newest.get("message"), limit))
 
 
 @contextmanager
@@ -169,8 +174,7 @@ def _sentence(run: RunDetail) -> str:
         case Status.SUCCESSFUL:
             return f"{text} and returned {run.return_json}"
         case Status.FAILED | Status.CANCELLED:
-            newest = json.loads(run.errors_json)[-1]
-            return f"{text}: {newest['kind']}: {newest['message']}; all of it: reproq runs show {run.id}"
+            return f"{text}: {_newest_error(run)}; all of it: reproq runs show {run.id}"
         case Status.SCHEDULED:
             return f"{text} for {when(run.due_at)}"
     return text
