@@ -15,7 +15,6 @@ from reproq.worker.presence import SPREAD_SECONDS
 from tests.loops.conftest import Bench
 
 BROKEN = Failure(Kind.EXCEPTION, "builtins.ValueError", "broken")
-TIMED_OUT = "reproq.errors.RunTimedOut"
 UNKNOWN = failure_of_kind(Kind.UNKNOWN_TASK, "there is no module x")
 
 
@@ -291,7 +290,8 @@ def test_rescuers_look_seldom_while_all_workers_live(bench: Bench) -> None:
 def test_an_error_is_logged_with_its_class_and_the_beginning_of_its_text(bench: Bench) -> None:
     worker, executor, events = bench.worker()
     bench.enqueue(1, backoff_seconds=(0.0,), max_attempts=2)
-    for outcome in (Failure(Kind.EXCEPTION, "builtins.ValueError", "y" * 65_536), Failure(Kind.TIMEOUT, TIMED_OUT, "late")):
+    long = Failure(Kind.EXCEPTION, "builtins.ValueError", "y" * 65_536)
+    for outcome in (long, failure_of_kind(Kind.TIMEOUT, "late")):
         bench.clock.advance(1)
         bench.steps(worker)
         executor.end(next(iter(executor.payloads)), outcome)

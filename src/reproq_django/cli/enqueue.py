@@ -20,6 +20,7 @@ from reproq.store.db import opened
 from reproq.store.insight import RunDetail
 from reproq.store.runs import result_id
 from reproq.store.workers import installation
+from reproq_django.imported import set_up
 from reproq_django.project import choose_settings
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ def enqueue(
     patience_seconds = 0.0 if wait is None else seconds_of("--wait", wait)
     if not choose_settings(settings):
         raise ConfigurationError("there is no Django project: run this where manage.py is, or give --settings")
-    import django
-
-    django.setup()
+    set_up()
     task = _task(path, **using)
     config, _ = configure({"backend": task.backend}, settings)
     with opened(config.dsn, "reproq enqueue") as database:
