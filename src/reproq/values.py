@@ -34,6 +34,15 @@ def duration(value: object) -> float:
     return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
+def outside(low: float, high: float, unit: str = "") -> str:
+    """The sentence about a value outside its bounds, with numbers as people write them: no 2.592e+06."""
+    return f"is outside {_digits(low)} to {_digits(high)} {unit}".rstrip()
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) else f"{value:g}"
+
+
 def whole(value: object) -> int:
     """A whole number, or the text of one."""
     if isinstance(value, int) and not isinstance(value, bool):
