@@ -43,9 +43,9 @@ def when_short(moment: datetime | None, zone: tzinfo | None = None) -> str:
 
 def unseen(seconds: float | None) -> str:
     """For how long a schedule has been overdue."""
-    return (
-        "was changed, and nobody has looked at it since" if seconds is None else f"has been due for {lasting(seconds)}"
-    )
+    if seconds is None:
+        return "was changed, and nobody has looked at it since"
+    return f"has been due for {lasting(seconds)}"
 
 
 def json_option(help_text: str = "For machines.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
