@@ -102,7 +102,7 @@ def warnings_text(warnings: list[str]) -> str:
     kept = warnings[:10]
     if len(warnings) > len(kept):
         kept.append(f"and {len(warnings) - len(kept)} more warnings")
-    for length in (2_000, 400):  # JSON takes up to six bytes for a character
+    for length in (2_000, 250):  # JSON takes up to twelve bytes for a character
         if len(text := json.dumps([warning[:length] for warning in kept])) <= MAX_TEXT_BYTES:
             break
     return text
