@@ -16,8 +16,8 @@ EXECUTORS: Final = ("fork", "pool", "spawn", "command", "mock")
 LISTEN_MODES: Final = ("auto", "off")
 POOLER_MODES: Final = ("auto", "on", "off")
 SWITCHES: Final = ("on", "off")
-_LASTING: Final = (("days", 86_400), ("h", 3600), ("min", 60))
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+_LASTING: Final = (("days", 86_400), ("h", 3600), ("min", 60))
 
 
 def duration(value: object) -> float:
