@@ -48,7 +48,7 @@ def test_a_path_that_does_not_fit_shows_that_its_beginning_is_left_out(printed: 
 
 
 def test_a_row_is_one_line_where_no_terminal_shows_it(printed: Callable[..., list[str]]) -> None:
-    found = [run_line(2, message="words " * 100), run_line(1, message="one\ntwo\x1b[2J")]
+    found = [run_line(2, message="words " * 100), run_line(1, "odd\npath", message="one\ntwo\x1b[2J")]
     for columns in (None, 200, 80, 40):
         assert len(printed(columns, *found)) == 3
 

@@ -87,7 +87,7 @@ def _columns(found: Sequence[RunLine]) -> dict[str, list[str]]:
         "task": [run.task_path for run in found],
         "error": [_error(run) for run in found],
     }
-    return {name: [visible(cell) for cell in cells] for name, cells in columns.items()}
+    return {name: [visible(cell).replace("\n", "\\n") for cell in cells] for name, cells in columns.items()}
 
 
 def _end_of(path: str, width: int) -> str:
