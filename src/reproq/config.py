@@ -22,6 +22,7 @@ from reproq.values import (
     executor_name,
     listen_mode,
     names,
+    outside,
     pooler_mode,
     switch,
     text,
@@ -278,8 +279,7 @@ def _parsed(name: str, value: object) -> Any:
     except ValueError as error:
         raise ValueError(f"{name} = {shown} {error}") from None
     if knob.bounds and not knob.bounds[0] <= parsed <= knob.bounds[1]:
-        low, high = knob.bounds
-        raise ValueError(f"{name} = {shown} is outside {low:g} to {high:g} {knob.unit}".rstrip())
+        raise ValueError(f"{name} = {shown} {outside(*knob.bounds, knob.unit)}")
     return parsed
 
 

@@ -17,6 +17,7 @@ LISTEN_MODES: Final = ("auto", "off")
 POOLER_MODES: Final = ("auto", "on", "off")
 SWITCHES: Final = ("on", "off")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+_LASTING: Final = (("days", 86_400), ("h", 3600), ("min", 60))
 
 
 def duration(value: object) -> float:
@@ -32,6 +33,24 @@ def duration(value: object) -> float:
     if match is None:
         raise ValueError("is not a duration such as 250ms, 1s, 5m or 2h")
     return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def lasting(seconds: float) -> str:
+    """How long something has lasted, as people say it: `90 s`, `27 min`, `5 h`, `12 days`."""
+    seconds = max(0.0, seconds)
+    for unit, size in _LASTING:
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def outside(low: float, high: float, unit: str = "") -> str:
+    """The sentence about a value outside its bounds, with numbers as people write them: no 2.592e+06."""
+    return f"is outside {_digits(low)} to {_digits(high)} {unit}".rstrip()
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) else f"{value:g}"
 
 
 def whole(value: object) -> int:

@@ -32,7 +32,14 @@ from reproq_django.settled import Settled, settle
 from reproq_django.signals import send_enqueued
 from reproq_django.task_class import altered
 from reproq_django.task_options import TaskOptions, effective, stated
-from reproq_django.validation import TaskRules, bind, check_reachable, say_which_call, surely_taken
+from reproq_django.validation import (
+    TaskRules,
+    bind,
+    check_reachable,
+    refuse_what_is_no_call,
+    say_which_call,
+    surely_taken,
+)
 from reproq_django.wake import HORIZON_SECONDS, wake_after_commit, worth_waking_for
 
 BATCH: Final = 1000
@@ -136,6 +143,7 @@ class ReproqBackend(TaskRules, BaseTaskBackend):
                 prepared.append(one)
                 runs.append(self._new_run(one, args, kwargs, nonce))
         except Exception as error:
+            refuse_what_is_no_call(calls[len(runs)], first + len(runs))
             say_which_call(error, first + len(runs))
             raise
         return Planned(prepared, runs, calls)

@@ -50,13 +50,15 @@ def setup() -> Runner:
     return run
 
 
-def tell_wrong_schedules() -> None:
-    """Say which `@periodic` of the project never fires. Only a template does, once: its worker logs what it prints."""
-    from reproq_django.schedule_checks import tell_wrong_declarations
+def wrong_schedules() -> tuple[str, ...]:
+    """Which `@periodic` of the project never fires. Only a template asks, once, for its worker's log."""
+    from reproq_django.schedule_checks import wrong_declarations
 
+    found: list[str] = []
     with suppress(Exception):  # what is wrong with a schedule stops no run
-        tell_wrong_declarations()
+        found = wrong_declarations()
     connections.close_all()
+    return tuple(found)
 
 
 def _quieten_django() -> None:

@@ -10,17 +10,18 @@ from django.core.cache import caches
 from django.db import connections, reset_queries
 from django.db.backends.signals import connection_created
 
-from reproq.child.run import Runner
+from reproq.child.run import nothing
+from reproq.child.warming import Rehearsed
 from reproq.lifecycle import Failure, Success
 from reproq_django import executor
 from reproq_django.named_task import TaskFinder
 
 
-def setup() -> Runner:
+def setup() -> Rehearsed:
     """Import the project as every template does, and return what runs one payload of many."""
     executor.setup()
-    executor.tell_wrong_schedules()
-    return ManyRuns().run
+    notices = executor.wrong_schedules()
+    return Rehearsed(ManyRuns().run, nothing, notices)
 
 
 class ManyRuns:

@@ -15,6 +15,7 @@ from reproq.queue_names import queue_name_fault
 from reproq.schedule.timing import MAX_BOUND, Written
 from reproq.schedule.timing import faults as timing_faults
 from reproq.spec import make_spec
+from reproq.values import outside
 from reproq_django import conf
 from reproq_django.task_options import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS, parse_option
 
@@ -78,7 +79,7 @@ def _bounds(job: "PeriodicTask") -> Iterator[Fault]:
     for field, low, high in bounds:
         value = getattr(job, field)
         if isinstance(value, int | float) and not low <= value <= high:
-            yield field, f"{field} = {value:g} is outside {low:g} to {high:g}."
+            yield field, f"{field} = {value:g} {outside(low, high)}."
     for field, option in (("max_attempts", "max_attempts"), ("timeout_seconds", "timeout")):
         if (value := getattr(job, field)) is not None:
             try:

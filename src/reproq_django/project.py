@@ -18,6 +18,7 @@ from psycopg import conninfo
 from reproq.cli.project import Fault, Project
 from reproq.errors import ConfigurationError, DatabaseUnavailable, MissingGrant, NotPostgreSQL
 from reproq_django.embedded import ensure_running, is_at_rest, is_led_to
+from reproq_django.imported import import_settings, set_up
 
 SETUP: Final = "reproq_django.rehearsed:setup"
 SETUP_FOR_MANY: Final = "reproq_django.many_runs:setup"
@@ -61,6 +62,7 @@ def _read(backend: str, module: str, starts: bool, given: str) -> Project:
 
     from reproq_django import conf
 
+    import_settings(module)
     try:
         _refuse_what_is_not_ours(backend)
         source = conf.options_source(backend)
@@ -81,20 +83,16 @@ def _read(backend: str, module: str, starts: bool, given: str) -> Project:
 
 def faults() -> list[Fault]:
     """What Django's system checks say of Reproq's settings."""
-    import django
-    import django.tasks  # registers the checks of TASKS, which our app does only where it is installed
     from django.core import checks
 
-    django.setup()
+    set_up()
     ours = (message for message in checks.run_checks() if str(message.id).startswith("reproq."))
     found = (message for message in ours if message.level > checks.INFO)
     return [Fault(f"{message.id}: {message.msg}", message.hint or "") for message in found]
 
 
 def _task_fault(backend: str, path: str, args: Sequence[Any], asker: str) -> str:
-    import django
-
-    django.setup()
+    set_up()
     from reproq_django.task_faults import task_fault
 
     return task_fault(backend, path, args, asker)

@@ -33,14 +33,14 @@ def setup() -> Rehearsed:
     """Import the project and return what runs one payload, with that rehearsed."""
     started, finished = list(task_started.receivers), list(task_finished.receivers)  # none of the project's yet
     run = single_run.setup()
-    executor.tell_wrong_schedules()
+    notices = executor.wrong_schedules()
     rehearse = partial(_rehearse, run, started, finished)
     with suppress(Exception):  # what fails here fails in the first run, which tells it better
         for _ in range(ROUNDS):
             rehearse()
     # A logger remembers which levels it shows; what has not been asked is asked, and written, in each child.
     _log.isEnabledFor(logging.INFO)
-    return Rehearsed(run, rehearse)
+    return Rehearsed(run, rehearse, notices)
 
 
 def _rehearse(run: Runner, started: list[Any], finished: list[Any]) -> None:

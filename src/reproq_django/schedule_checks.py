@@ -2,9 +2,8 @@
 stored. It imports the task modules, as a worker does, and asks no database.
 """
 
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's word
@@ -18,7 +17,7 @@ from reproq_django.task_modules import declarations
 
 REMEDY: Final = "correct @periodic, and run: reproq schedules sync"
 TOLD_AT_START: Final = 3
-"""A worker logs what its project printed up to 2,000 characters."""
+"""What a worker logs of them: the first few, a line each."""
 
 
 def check_declarations(**kwargs: Any) -> list[CheckMessage]:
@@ -37,21 +36,21 @@ def check_declarations(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def tell_wrong_declarations() -> None:
-    """For a worker's start, which no check goes before: say on stderr what is wrong with the first few."""
+def wrong_declarations() -> list[str]:
+    """For a worker's start, which no check goes before: what is wrong with the first few, a sentence each."""
     ours = conf.backend_aliases()
     found = list(_wrong([(task, one) for task, one in declarations() if task.backend in ours]))
-    for _, sentence in found[:TOLD_AT_START]:
-        sys.stderr.write(f"{sentence} It is not stored; {REMEDY}\n")
+    told = [f"{sentence} It is not stored; {REMEDY}" for _, sentence in found[:TOLD_AT_START]]
     if len(found) > TOLD_AT_START:
-        sys.stderr.write(f"{len(found) - TOLD_AT_START} more are wrong: manage.py check names them\n")
+        told.append(f"{len(found) - TOLD_AT_START} more schedules are wrong: manage.py check names them")
+    return told
 
 
 def _wrong(declared: list[tuple[Task, Declaration]]) -> Iterator[tuple[Task, str]]:
     """Each that will not be stored, and a sentence that says why."""
     names = Counter(_key(task, one) for task, one in declared)
     for task, one in declared:
-        found = list(_faults(task, one))
+        found = list(faults_of(task, one))
         if names[_key(task, one)] > 1:
             found.append("name: another schedule of the code bears it; say name=… in one of them.")
         if found:
@@ -68,16 +67,21 @@ def _place(task: Task) -> str:
     return task.module_path if code is None else f"{task.module_path} ({code.co_filename}:{code.co_firstlineno})"
 
 
-def _faults(task: Task, one: Declaration) -> Iterator[str]:
-    """What the declaration itself says wrongly, then how the rest of it fits its task."""
+def faults_of(task: Task, one: Declaration) -> Iterator[str]:
+    """What the declaration itself says wrongly, then how the rest of it fits its task: a sentence each."""
     from reproq_django.periodic_rules import faults
     from reproq_django.periodic_tasks import PeriodicTask
     from reproq_django.sync import columns_of
 
-    yield from (f"{field}: {text.rstrip('.')}." for field, text in one.faults)
+    yield from sentences(one.faults)
     try:
         row = PeriodicTask(**columns_of(task, one))
     except ImproperlyConfigured:  # checks.py says what is wrong with the backend
         return
     told = {field for field, _ in one.faults}
-    yield from (f"{field}: {text.rstrip('.')}." for field, text in faults(row) if field not in told)
+    yield from sentences((field, text) for field, text in faults(row) if field not in told)
+
+
+def sentences(faults: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Fields and what is wrong with them, in words that can stand one after the other."""
+    return (f"{field}: {text.rstrip('.')}." for field, text in faults)

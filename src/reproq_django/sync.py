@@ -58,13 +58,15 @@ def sync(alias: str, *, prune: bool = False, overwrite: bool = False, only_look:
 
 
 def _wanted(alias: str, declared: Iterable[tuple[Task, Declaration]], report: SyncReport) -> dict[str, dict[str, Any]]:
+    from reproq_django.schedule_checks import faults_of
+
     ours = [backend for backend in conf.backend_aliases() if conf.database_alias(backend) == alias]
     wanted: dict[str, dict[str, Any]] = {}
     for task, one in declared:
         if task.backend not in ours:
             continue
         if one.faults:
-            report.problems[one.name or task.module_path] = " ".join(f"{field}: {text}" for field, text in one.faults)
+            report.problems[one.name or task.module_path] = " ".join(faults_of(task, one))
             continue
         says = columns_of(task, one)
         if says["name"] in wanted:
@@ -154,12 +156,13 @@ def _merge(alias: str, row: "PeriodicTask", says: dict[str, Any], overwrite: boo
 
 
 def _is_good(row: "PeriodicTask", report: SyncReport) -> bool:
+    from reproq_django.schedule_checks import sentences
+
     try:
         row.full_clean(validate_unique=False, validate_constraints=False)
     except ValidationError as error:
-        report.problems[row.name] = " ".join(
-            f"{column}: {' '.join(texts)}" for column, texts in error.message_dict.items()
-        )
+        of_columns = ((column, text) for column, texts in error.message_dict.items() for text in texts)
+        report.problems[row.name] = " ".join(sentences(of_columns))
     return row.name not in report.problems
 
 

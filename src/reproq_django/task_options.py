@@ -14,7 +14,7 @@ from django.tasks.exceptions import InvalidTask
 from reproq import backoff as backoff_steps
 from reproq.config import KNOBS
 from reproq.store.runs import CONTINUE, STOP
-from reproq.values import duration
+from reproq.values import duration, outside
 
 ATTRIBUTE: Final = "reproq_options"
 NAMES: Final = ("max_attempts", "backoff", "timeout", "expires_in", "on_lost_contact")
@@ -94,7 +94,7 @@ def parse_option(name: str, value: Any) -> Any:
         raise ValueError(f"{name} = {value!r} {error}") from None
     low, high = knob.bounds or (0, float("inf"))
     if not low <= parsed <= high:
-        raise ValueError(f"{name} = {value!r} is outside {low:g} to {high:g} {knob.unit}".rstrip())
+        raise ValueError(f"{name} = {value!r} {outside(low, high, knob.unit)}")
     return parsed
 
 
@@ -113,7 +113,7 @@ def _parse_wait(wait: Any, value: Any) -> float:
     except ValueError as error:
         raise ValueError(f"backoff = {value!r}: {wait!r} {error}") from None
     if not 0 <= seconds <= MAX_BACKOFF_SECONDS:
-        raise ValueError(f"backoff = {value!r} is outside 0 to {MAX_BACKOFF_SECONDS:g} s")
+        raise ValueError(f"backoff = {value!r} {outside(0, MAX_BACKOFF_SECONDS, 's')}")
     return seconds
 
 
@@ -123,7 +123,7 @@ def _parse_expiry(value: Any) -> float:
     except ValueError as error:
         raise ValueError(f"expires_in = {value!r} {error}") from None
     if not MIN_EXPIRY_SECONDS <= seconds <= MAX_EXPIRY_SECONDS:
-        raise ValueError(f"expires_in = {value!r} is outside {MIN_EXPIRY_SECONDS:g} to {MAX_EXPIRY_SECONDS:g} s")
+        raise ValueError(f"expires_in = {value!r} {outside(MIN_EXPIRY_SECONDS, MAX_EXPIRY_SECONDS, 's')}")
     return seconds
 
 

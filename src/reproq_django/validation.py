@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -56,6 +56,7 @@ class TaskRules:
             for task, args, kwargs in given:
                 results.append(self.enqueue(task, args, kwargs))  # type: ignore[attr-defined]
         except Exception as error:
+            refuse_what_is_no_call(given[len(results)], len(results))
             say_which_call(error, len(results))
             raise
         return results
@@ -71,6 +72,17 @@ def say_which_call(error: Exception, index: int) -> None:
     error.args = (f"item {index} (counted from 0): {said}", *rest)
 
 
+def refuse_what_is_no_call(call: Any, index: int) -> None:
+    """Raise TypeError for one of many calls that could not even be read; asked only of a call that was refused."""
+    match call:
+        case (Task(), list() | tuple(), dict()):
+            return
+    raise TypeError(
+        "enqueue_many of a backend takes (task, args, kwargs) for each run: a Task, a list or tuple, and a dict; "
+        f"item {index} (counted from 0) is {call!r:.80}, of type {type(call).__qualname__}"
+    )
+
+
 def bind(task: Task, args: Any, kwargs: Any) -> None:
     """Raise WrongArguments, naming task and signature, where the function does not take these arguments."""
     if (signature := _signature(task.func)) is None:
@@ -79,7 +91,22 @@ def bind(task: Task, args: Any, kwargs: Any) -> None:
     try:
         signature.bind(*context, *args, **kwargs)
     except TypeError as error:
-        raise WrongArguments(f"{task.module_path}{signature} does not take these arguments: {error}") from None
+        told = [str(error), *_unexpected(signature, kwargs, str(error))]
+        raise WrongArguments(
+            f"{task.module_path}{signature} does not take these arguments: {'; '.join(told)}"
+        ) from None
+
+
+def _unexpected(signature: inspect.Signature, kwargs: Mapping[str, Any], told: str) -> Iterator[str]:
+    """What Python leaves out where an argument is missing: those that are there and have no place, often the same one
+    under another name."""
+    parameters = signature.parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return
+    named = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    for name in kwargs:
+        if name not in named and (sentence := f"got an unexpected keyword argument {name!r}") not in told:
+            yield sentence
 
 
 def check_reachable(task: Task, task_aliases: Mapping[str, str]) -> None:

@@ -36,7 +36,7 @@ def test_the_demo_ends_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert process.returncode == 0, output
     assert "2 FAILED" in output
     assert "timeout: " in output
-    assert "exception: this task always raises" in output
+    assert "ValueError: this task always raises" in output
     assert "succeeded at attempt 3" in output
     assert "1 spec_hash" in output
     assert "SAME: both returned" in output

@@ -71,6 +71,15 @@ def test_all_wrong_settings_are_shown_together(dsn: str) -> None:
     assert "lease must be at least 3 x heartbeat, got lease=10s heartbeat=5s" in result.stderr
 
 
+def test_a_wrong_flag_is_named_as_it_was_written(dsn: str) -> None:
+    result = reproq(dsn, "beat", "--interval", "0", "--lease", "0", check=False)
+    assert result.returncode == 2
+    assert "--interval: beat_interval = '0' is outside 0.05 to 3600 s\n" in result.stderr
+    assert "--lease: lease = '0' is outside 0.5 to 86400 s\n" in result.stderr
+    result = reproq(dsn, "worker", "--beat-interval", "0", check=False)
+    assert "--beat-interval: beat_interval = '0' is outside 0.05 to 3600 s\n" in result.stderr
+
+
 def test_a_backend_that_tasks_does_not_have_is_refused(dsn: str) -> None:
     result = reproq(dsn, "status", "--backend", "nightly", check=False)
     assert result.returncode == 2

@@ -60,14 +60,15 @@ def test_a_worker_tells_at_its_start_what_is_wrong_with_a_schedule_and_runs_the_
     told = reproq(
         dsn, "worker", "--burst", "--executor", executor, "--concurrency", "1", PROJECT_MODULES=MISTIMED
     ).stderr
-    (line,) = [line for line in told.splitlines() if "executor.notice" in line]
-    assert f"The schedule 'never' of {MISTIMED}.remind (" in line
-    assert "mistimed.py:" in line
-    assert "cron_expr: '0 0 30 2 *' never fires: no day 30 exists in month 2; name days that do." in line
-    assert "time_zone: 'Mars' is no time zone of the IANA database; write UTC or Europe/Berlin" in line
-    assert "missing a required argument: 'customer'" in line
-    assert "It is not stored; correct @periodic, and run: reproq schedules sync" in line
-    assert "2 more are wrong: manage.py check names them" in line
+    never, elsewhere, unfit, rest = [line for line in told.splitlines() if "executor.notice" in line]
+    for name, line in (("never", never), ("elsewhere", elsewhere), ("unfit", unfit)):
+        assert f"executor.notice text=\"The schedule '{name}' of {MISTIMED}.remind (" in line
+        assert "mistimed.py:" in line
+        assert "It is not stored; correct @periodic, and run: reproq schedules sync" in line
+    assert "cron_expr: '0 0 30 2 *' never fires: no day 30 exists in month 2; name days that do." in never
+    assert "time_zone: 'Mars' is no time zone of the IANA database; write UTC or Europe/Berlin" in elsewhere
+    assert "missing a required argument: 'customer'" in unfit
+    assert "2 more schedules are wrong: manage.py check names them" in rest
     assert pg.execute("SELECT status, return_value FROM task_runs").fetchall() == [
         ("SUCCESSFUL", "customer 7 is reminded")
     ]

@@ -24,7 +24,7 @@ def test_the_list_says_who_was_seen_when_and_marks_the_stale_ones(staff, workers
     for shown in ("w-alive", "mail, default", "draining", "stale: no heartbeat"):
         assert shown in text
     assert len(re.findall(r"seen 1?\d s ago", text)) == 2
-    assert re.search(r"seen 36[01]\d s ago", text)
+    assert "seen 60 min ago" in text
     assert text.count("stale:") == 1
     assert "<b>" not in text
 

@@ -352,6 +352,7 @@ def test_arguments_are_stored_as_they_were_sent(pg):
             "tests.django.tasks.add(left, right=0) does not take these arguments: missing a required argument",
         ),
         ("add", [1, 2, 3], {}, "too many positional arguments"),
+        ("add", [], {"lefft": 1}, "argument: 'left'; got an unexpected keyword argument 'lefft'"),
         ("add_async", [1], {"rihgt": 2}, "tests.django.tasks.add_async(left, right)"),
         ("fail", [1], {"message": 2}, "multiple values for argument 'message'"),
         ("look_around", [1], {"context": 2}, "multiple values for argument 'context'"),

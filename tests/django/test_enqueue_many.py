@@ -170,7 +170,6 @@ def test_a_batch_that_the_database_refuses_takes_the_ones_before_along(count_run
         ((tasks.echo, (1, {"a": [0, float("nan")]}), {}), InvalidArguments, "args[1].a[1] is nan, which JSON cannot"),
         ((tasks.add, (1, 2, 3), {}), TypeError, "tests.django.tasks.add(left, right=0) does not take these arguments"),
         ((tasks.add.using(queue_name="mail"), (1,), {}), InvalidTask, "Task tests.django.tasks.add is for the queue"),
-        ((tasks.add, (1,)), ValueError, "not enough values to unpack (expected 3, got 2)"),
     ],
 )
 def test_the_error_of_a_refused_item_says_which_it_is(name, call, kind, says, monkeypatch):
@@ -181,6 +180,18 @@ def test_the_error_of_a_refused_item_says_which_it_is(name, call, kind, says, mo
         task_backends["default"].enqueue_many([fine, fine, fine, call, fine])
     assert str(refused.value).startswith(f"item 3 (counted from 0): {says}")
     assert getattr(refused.value, "path", "args[1].a[1]") in ("args[1].a[1]", "")
+
+
+@pytest.mark.parametrize("name", ["backend.ReproqBackend", "testing.ImmediateBackend", "testing.DummyBackend"])
+@pytest.mark.parametrize(
+    "call", ["abc", 7, None, (1,), (tasks.add, (1,)), ("tests.django.tasks.add", (1,), {}), (tasks.add, 1, {})]
+)
+def test_a_call_of_a_backend_that_is_none_is_named_with_what_one_is(name, call):
+    ours = {"BACKEND": f"reproq_django.{name}"}
+    with override_settings(TASKS={"default": ours}), pytest.raises(TypeError) as refused:
+        task_backends["default"].enqueue_many([(tasks.add, (1,), {}), call])
+    begins = "enqueue_many of a backend takes (task, args, kwargs) for each run: a Task, a list or tuple, and a dict; "
+    assert str(refused.value).startswith(f"{begins}item 1 (counted from 0) is {call!r:.80}, of type ")
 
 
 @pytest.mark.parametrize("item", ["abc", 7, None, {1, 2}])

@@ -19,7 +19,7 @@ from tests.django.test_runner import payload
 @pytest.fixture
 def run(django_project, db, monkeypatch):
     """Run a function as a task does, as the executor pool does; its answer is JSON text."""
-    runner = many_runs.setup()
+    runner = many_runs.setup().run
 
     def call(function):
         monkeypatch.setattr(type(tasks.add), "call", lambda self, *args, **kwargs: function())
@@ -74,7 +74,7 @@ def test_the_query_log_of_debug_starts_anew(run):
 
 
 def test_a_run_gets_what_it_says_of_its_task_and_not_what_the_last_one_said(django_project):
-    runner, seen = many_runs.setup(), []
+    runner, seen = many_runs.setup().run, []
 
     def receive(task_result, **_):
         task = task_result.task
@@ -95,7 +95,7 @@ def test_a_run_gets_what_it_says_of_its_task_and_not_what_the_last_one_said(djan
 
 
 def test_an_error_of_an_earlier_attempt_is_in_the_result_of_its_run_alone(django_project):
-    runner, seen = many_runs.setup(), []
+    runner, seen = many_runs.setup().run, []
 
     def receive(task_result, **_):
         seen.append((len(task_result.errors), task_result.attempts))
@@ -110,7 +110,7 @@ def test_an_error_of_an_earlier_attempt_is_in_the_result_of_its_run_alone(django
 
 
 def test_a_task_that_was_unknown_is_looked_for_again(django_project, monkeypatch):
-    runner = many_runs.setup()
+    runner = many_runs.setup().run
     assert runner(payload("deployed_meanwhile", 1, 2)).kind is Kind.UNKNOWN_TASK
     monkeypatch.setattr(tasks, "deployed_meanwhile", tasks.add, raising=False)
     assert "lives at" in runner(payload("deployed_meanwhile", 1, 2)).message

@@ -241,6 +241,31 @@ def test_a_wrong_declaration_is_told_by_a_sync_and_keeps_no_other_from_being_sto
     assert report.created == ["good"]
 
 
+def test_a_sync_tells_every_fault_that_a_check_tells_in_the_same_words(db, monkeypatch):
+    from reproq_django import schedule_checks, sync
+    from tests.django import scheduled
+
+    wrong = declared("0 0 30 2 *", name="bad", time_zone="Mars", args=[])
+    for module in (schedule_checks, sync):
+        monkeypatch.setattr(module, "declarations", lambda: [(scheduled.twice, wrong)])
+    problem = synced().problems["bad"]
+    for part in (
+        "name days that do. time_zone: 'Mars' is",
+        "or Europe/Berlin, say",
+        "args: tests.django.scheduled.",
+    ):
+        assert part in problem
+    (checked,) = schedule_checks.check_declarations()
+    assert checked.msg.endswith(f" is wrong: {problem}")
+
+
+def test_what_the_rules_refuse_is_told_as_sentences(db, declare):
+    declare(("twice", {"cron_expr": "@daily", "name": "bad", "priority": 1000}))
+    problem = synced().problems["bad"]
+    assert "missing a required argument: 'note'." in problem
+    assert "priority = 1000 is outside -100 to 100." in problem
+
+
 def test_a_check_names_the_task_the_line_and_every_fault(django_project, monkeypatch):
     from reproq_django import schedule_checks
     from tests.django import scheduled

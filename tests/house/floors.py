@@ -26,6 +26,7 @@ FLOORS: dict[str, tuple[int, str]] = {
             "reproq.margin",
             "reproq.values",
             "reproq.errors",
+            "reproq.error_lines",
             "reproq.queue_names",
             "reproq.retention",
         ],

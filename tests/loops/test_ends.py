@@ -287,6 +287,22 @@ def test_rescuers_look_seldom_while_all_workers_live(bench: Bench) -> None:
     assert 8 <= len(asked) <= (300 - 30) / (20 - SPREAD_SECONDS)
 
 
+def test_an_error_is_logged_with_its_class_and_the_beginning_of_its_text(bench: Bench) -> None:
+    worker, executor, events = bench.worker()
+    bench.enqueue(1, backoff_seconds=(0.0,), max_attempts=2)
+    long = Failure(Kind.EXCEPTION, "builtins.ValueError", "y" * 65_536)
+    for outcome in (long, failure_of_kind(Kind.TIMEOUT, "late")):
+        bench.clock.advance(1)
+        bench.steps(worker)
+        executor.end(next(iter(executor.payloads)), outcome)
+        bench.steps(worker)
+    told = {event.name: (event.fields["kind"], event.fields["error"]) for event in events if "error" in event.fields}
+    assert told == {
+        "run.retried": ("exception", f"ValueError: {'y' * 300}… (65,236 more characters)"),
+        "run.failed": ("timeout", "late"),
+    }
+
+
 # What it printed
 
 

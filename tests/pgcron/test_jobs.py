@@ -121,7 +121,7 @@ def test_a_list_that_nobody_refills_turns_the_doctor_red_though_pg_cron_fires(pg
     cron.execute("UPDATE periodic_tasks SET refill_at = now() - interval '2 minutes'")
     assert run(["doctor", "--dsn", shop]) == 3
     said = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"✗ schedules overdue: job has been due for 1[2-7]\d s", said)
+    assert "✗ schedules overdue: job has been due for 2 min" in said
     assert "(a worker with --no-beat, too), and lists nothing itself" in said
     cron.execute("UPDATE periodic_tasks SET upcoming = '{}'")
     assert run(["doctor", "--dsn", shop]) == 3

@@ -32,6 +32,11 @@ def test_a_worker_needs_two_connections_for_its_work_one_to_listen_and_one_a_run
         assert f"may use {needed}" in found["connections"].detail
 
 
+def test_a_clock_that_is_right_is_not_said_to_be_off_by_less_than_nothing() -> None:
+    found = {one.name: one for one in judge(facts(epoch_seconds=time.time() - 0.02), Config())}
+    assert found["clock"].detail == "the server is +0.0 s off this host"
+
+
 def test_a_lease_that_one_lost_connection_may_cost_is_advised_against_and_no_fault() -> None:
     found = lease_kept(Config(dsn="host=db1,db2 dbname=shop"))
     assert (found.ok, found.is_advice) == (True, True)

@@ -99,10 +99,13 @@ def _descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
 
 def warnings_text(warnings: list[str]) -> str:
     """The warnings of READY as text that one packet holds; what does not fit is counted in their place."""
-    kept = [warning[:500] for warning in warnings[:10]]
+    kept = warnings[:10]
     if len(warnings) > len(kept):
         kept.append(f"and {len(warnings) - len(kept)} more warnings")
-    return json.dumps(kept)
+    for length in (2_000, 250):  # JSON takes up to twelve bytes for a character
+        if len(text := json.dumps([warning[:length] for warning in kept])) <= MAX_TEXT_BYTES:
+            break
+    return text
 
 
 def warnings_of(packet: Packet) -> list[str]:

@@ -22,7 +22,7 @@ from reproq.child import control, forgetting, kernel, memory, rehearsal
 from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
 from reproq.child.service import serve
-from reproq.child.warming import runner_of, warm_up_of
+from reproq.child.warming import notices_of, runner_of, warm_up_of
 from reproq.errors import ConfigurationError
 
 SWEEP_SECONDS: Final = 0.02
@@ -88,7 +88,7 @@ class Template:
             raise TypeError(f"the setup function {self.setup} returned {self.runner!r}, which is not callable")
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the import may have set it
         forgetting.forget(secrets)
-        warnings = rehearsal.thread_warnings()
+        warnings = [*rehearsal.thread_warnings(), *notices_of(found)]
         self.signals = rehearsal.signals_to_restore()
         self.warm_up = warm_up_of(found, self.max_return_bytes)
         rehearsal.rehearse(self.max_return_bytes, self.warm_up)

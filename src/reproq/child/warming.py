@@ -28,11 +28,18 @@ class Rehearsed:
     run: Runner
     rehearse: Callable[[], object]
     """Does once what a run does, and lets nobody notice: neither the project nor the run that comes."""
+    notices: tuple[str, ...] = ()
+    """What the setup function found that a person should know: sentences for the worker's log."""
 
 
 def runner_of(found: Rehearsed | Runner) -> Runner:
     """The runner in what a setup function has returned."""
     return found.run if isinstance(found, Rehearsed) else found
+
+
+def notices_of(found: Rehearsed | Runner) -> tuple[str, ...]:
+    """What a setup function has to say."""
+    return found.notices if isinstance(found, Rehearsed) else ()
 
 
 def warm_up_of(found: Rehearsed | Runner, max_return_bytes: int) -> Callable[[], None]:

@@ -181,7 +181,7 @@ def judge(facts: ServerFacts, config: Config) -> Iterator[Finding]:
     yield Finding("primary", not facts.is_standby, "a standby" if facts.is_standby else "writable", "name the primary")
     remedy = "set fsync and full_page_writes on; a crash may lose what was committed"
     yield Finding("durable", facts.is_durable, "fsync and full_page_writes", remedy)
-    skew = facts.epoch_seconds - time.time()
+    skew = round(facts.epoch_seconds - time.time(), 1) + 0.0  # which makes 0.0 of -0.0
     remedy = "synchronise the clocks; only displayed times depend on this host's, leases do not"
     yield Finding("clock", abs(skew) <= MAX_SKEW_SECONDS, f"the server is {skew:+.1f} s off this host", remedy)
     needed = LANES + (config.listen != "off") + concurrency_of(config)

@@ -16,6 +16,7 @@ from reproq.scheduler.pgcron import Looked
 from reproq.store.db import opened
 from reproq.store.pgcron import JobLine
 from reproq.store.statements import Cursor
+from reproq.values import lasting
 
 
 @click.group()
@@ -100,7 +101,7 @@ def last_of(line: JobLine) -> str:
     if line.ago_seconds is None:
         return "has not run yet"
     message = f" ({line.last_message.strip()})" if line.has_failed and line.last_message else ""
-    return f"{line.last_status} {line.ago_seconds:.0f} s ago{message}"
+    return f"{line.last_status} {lasting(line.ago_seconds)} ago{message}"
 
 
 def _ask[T](settings: str | None, flags: dict[str, Any], question: Callable[[Cursor], T]) -> T:

@@ -91,6 +91,13 @@ def flag(name: str, spelling: str | None = None) -> Callable[[Callable[..., Any]
     )
 
 
+def spelling_of(name: str) -> str:
+    """The flag of a knob as the command that runs spells it."""
+    context = click.get_current_context(silent=True)
+    spelled = {one.name: one.opts[0] for one in context.command.params} if context else {}
+    return spelled.get(name) or f"--{name.replace('_', '-')}"
+
+
 def _beginnings(knob: Knob) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """What a shell offers for a flag: its choices, by how they begin."""
     return lambda context, parameter, incomplete: [one for one in knob.choices if one.startswith(incomplete)]
@@ -143,7 +150,7 @@ def gather(
     _warn_of_misspelt_variables()
     values = {name: value for name, value in flags.items() if value is not None}
     _warn_of_secrets(values)
-    given = Source("the command line", values, {name: f"--{name.replace('_', '-')}" for name in values})
+    given = Source("the command line", values, {name: spelling_of(name) for name in values})
     file = _file()
     chosen = (source.values.get("backend") for source in (given, environment, file))
     backend = str(next(filter(None, chosen), "default"))
@@ -225,7 +232,7 @@ def _warn_of_secrets(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in KNOBS and KNOBS[name].secret and holds_password(str(value)):
             click.echo(
-                f"WARNING: --{name.replace('_', '-')} holds a password, and a command line can be read by every local "
+                f"WARNING: {spelling_of(name)} holds a password, and a command line can be read by every local "
                 f"user; name the address in {KNOBS[name].environment[0]}",
                 err=True,
             )

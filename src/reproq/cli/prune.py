@@ -6,15 +6,27 @@ from typing import Any, Final
 
 import click
 
-from reproq.cli.project import Project, configure, database_options, flag, seconds_of
+from reproq.cli.project import Project, configure, database_options, flag
 from reproq.cli.show import as_json_text, console, json_option, when
 from reproq.config import Config
 from reproq.errors import ConfigurationError
 from reproq.lifecycle import Status
 from reproq.queue_names import queue_name_fault
-from reproq.retention import FINISHED, KEEP_ALL, SHORTEST_SECONDS, Retention, Rule, narrowed, rules, shown, unit_fault
+from reproq.retention import (
+    FINISHED,
+    KEEP_ALL,
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    Retention,
+    Rule,
+    narrowed,
+    rules,
+    shown,
+    unit_fault,
+)
 from reproq.store.db import Database, opened
 from reproq.store.retention import START, Position, Prunable, PruneAnswer, preview, prune, queue_has_run
+from reproq.values import duration
 
 LARGEST_BATCH: Final = 10_000
 TURN_SECONDS: Final = 0.05
@@ -76,8 +88,11 @@ def _status(name: str) -> Status:
 
 
 def _age(text: str) -> float:
-    seconds = seconds_of("--older-than", text) if not text.strip().startswith("-") else 0.0
-    if seconds < SHORTEST_SECONDS:
+    try:
+        seconds = duration(text.strip().removeprefix("-"))
+    except ValueError:
+        raise click.UsageError(f"--older-than = {text!r} is no age such as 12h or 30d; write a year as 365d") from None
+    if text.strip().startswith("-") or not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise click.UsageError(f"--older-than = {text!r} is outside 1s to 36500d; give an age such as 30d")
     if fault := unit_fault(text):
         raise click.UsageError(f"--older-than = {text!r} {fault}")

@@ -2,23 +2,22 @@
 
 import dataclasses
 import json
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from reproq.cli.project import configure, database_options, seconds_of
-from reproq.cli.show import as_json_text, console, json_option, visible, when, when_short
+from reproq.cli.run_table import print_table
+from reproq.cli.show import as_json_text, console, json_option, visible, when
 from reproq.errors import RunNotFound
 from reproq.lifecycle import Kind, Status
 from reproq.store.db import opened
 from reproq.store.holders import Holder, visible_holders
-from reproq.store.insight import WINDOW, RunDetail, RunFilter, RunLine, list_runs, show_run
+from reproq.store.insight import WINDOW, RunDetail, RunFilter, list_runs, show_run
 from reproq.store.locked import looking
 from reproq.store.results import parse_result_id
 from reproq.store.runs import MAX_RUN_ID, result_id
 from reproq.store.statements import Cursor
-
-MAX_ERROR_CHARS: Final = 120
 
 
 @click.group()
@@ -54,40 +53,10 @@ def list_command(
             facts = dataclasses.asdict(run)
             click.echo(as_json_text(facts | {"result_id": result_id(run.id, facts.pop("nonce"))}))
     else:
-        _print_table(found.runs)
+        print_table(found.runs)
     if found.looked_from is not None:
         note = f"looked at the newest {WINDOW:,} runs, and through the indexes; for older ones: --before"
         click.echo(f"{note} {found.looked_from}", err=True)
-
-
-WIDE: Final = 130
-"""Columns of a terminal from which on every column of the list fits."""
-
-
-def _print_table(found: list[RunLine]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    out = console()
-    wide = out.width >= WIDE
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "status", "failures", "enqueued", *(("finished", "queue") if wide else ())):
-        table.add_column(name, no_wrap=True, min_width=len(name))
-    for name in ("task", "error"):
-        table.add_column(name, overflow="fold", ratio=1)
-    for run in found:
-        times = [when_short(run.enqueued_at), *([when_short(run.finished_at), run.queue_name] if wide else [])]
-        task = run.task_path if wide else ".".join(run.task_path.split(".")[-2:])
-        cells = (str(run.id), run.status, f"{run.failures}/{run.max_attempts}", *times, task, _error(run))
-        table.add_row(*(Text(visible(cell)) for cell in cells))
-    out.print(table if found else "no runs")
-
-
-def _error(run: RunLine) -> str:
-    if not run.error_kind or run.status == Status.SUCCESSFUL:
-        return ""
-    text = f"{run.error_kind}: {run.error_message}"
-    return text if len(text) <= MAX_ERROR_CHARS else f"{text[:MAX_ERROR_CHARS]}…"
 
 
 def parse_run_id(text: str) -> tuple[int, int | None]:
@@ -147,7 +116,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         if value is not None and name != "errors":
             table.add_row(name, Text(when(value) if hasattr(value, "isoformat") else visible(_text(value))))
     for error in facts["errors"]:
-        summary = f"{error['kind']} {error['exception_class']}: {error['message']}"
+        summary = f"{error['kind']} {error['exception_class']}" + (f": {error['message']}" if error["message"] else "")
         table.add_row(f"attempt {error['attempt']}", Text(visible(summary)))
         if error["traceback"]:
             table.add_row("", Text(visible(error["traceback"].rstrip())))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reproq.cli import AS_JSON
+from reproq.values import lasting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +43,9 @@ def when_short(moment: datetime | None, zone: tzinfo | None = None) -> str:
 
 def unseen(seconds: float | None) -> str:
     """For how long a schedule has been overdue."""
-    return "was changed, and nobody has looked at it since" if seconds is None else f"has been due for {seconds:.0f} s"
+    if seconds is None:
+        return "was changed, and nobody has looked at it since"
+    return f"has been due for {lasting(seconds)}"
 
 
 def json_option(help_text: str = "For machines.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:

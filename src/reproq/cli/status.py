@@ -21,6 +21,7 @@ from reproq.store.periodic import ScheduleHealth, health
 from reproq.store.pgcron import JobLine
 from reproq.store.queues import ready_queues
 from reproq.store.retention import Outlook, outlook
+from reproq.values import lasting
 
 WINDOW_SECONDS: Final = 3600.0
 
@@ -53,10 +54,11 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
     out.print("now        " + "  ".join(f"{name} {count}" for name, count in unfinished.items()))
     out.print("last hour  " + ("  ".join(f"{name} {count}" for name, count in finished.items()) or "nothing finished"))
     for worker in workers:
-        out.print(line_of(worker, config))
+        out.print(line_of(worker, config, others_of(worker, alive), pg_cron=bool(jobs)))
     command = start_command(config, project.queues_here, unserved)
-    if not any(worker.role == "worker" for worker in workers):
-        out.print(f"worker     none; start one with: {command}", soft_wrap=True)
+    if not any(worker.role == "worker" for worker in alive):
+        none = "none is alive" if any(worker.role == "worker" for worker in workers) else "none"
+        out.print(f"worker     {none}; start one with: {command}", soft_wrap=True)
     for name in unserved:
         remedy = worker_command(config, project.queues_here, [name])
         out.print(
@@ -69,15 +71,22 @@ def status(settings: str | None, as_json: bool, here: bool, **flags: Any) -> int
     return 0
 
 
-def line_of(worker: WorkerLine, config: Config) -> str:
-    """One worker, or one beat."""
-    seen = f"last seen {worker.unseen_seconds:.0f} s ago"
+def others_of(worker: WorkerLine, alive: Sequence[WorkerLine]) -> list[WorkerLine]:
+    """The living workers and beats besides this one."""
+    return [one for one in alive if one.worker_id != worker.worker_id]
+
+
+def line_of(worker: WorkerLine, config: Config, others: Sequence[WorkerLine], *, pg_cron: bool = False) -> str:
+    """One worker, or one beat; if it is lost, who does its work now: one of the `others`, or pg_cron."""
+    seen = f"last seen {lasting(worker.unseen_seconds)} ago"
     if worker.role == "beat":
-        state = "firing schedules" if is_alive(worker, config) else "lost; whoever else fires schedules does its work"
-        return f"beat       {worker.worker_id}  {state}; {seen}"
+        fired = pg_cron or any(one.beats for one in others)
+        lost = f"lost; {'others fire schedules' if fired else 'nobody else fires schedules'}"
+        return f"beat       {worker.worker_id}  {'firing schedules' if is_alive(worker, config) else lost}; {seen}"
     state = "draining" if worker.draining else "working"
     if not is_alive(worker, config):
-        state = "lost; other workers rescue what it held"
+        rescued = any(one.role == "worker" for one in others)
+        state = f"lost; {'other workers rescue what it held' if rescued else 'what it held waits for a worker'}"
     does = f"{worker.executor} x {worker.concurrency}  queues {','.join(worker.queues)}"
     return f"worker     {worker.worker_id}  {does}  {state}; {seen}"
 
@@ -90,7 +99,7 @@ def lines_of(schedules: ScheduleHealth, alive: list[WorkerLine], jobs: list[JobL
         yield f"schedules  0 on, {schedules.paused} paused"
         return
     last = min((worker.unseen_seconds for worker in alive if worker.beats), default=None)
-    who = f"nobody fires them; start {command}, or reproq beat" if last is None else f"last beat {last:.0f} s ago"
+    who = f"nobody fires them; start {command}, or reproq beat" if last is None else f"last beat {lasting(last)} ago"
     if jobs:
         who = "pg_cron fires them" + ("" if last is None else f", and workers; {who}")
     fault = f", {schedules.at_fault} at fault (reproq schedules list)" if schedules.at_fault else ""
@@ -147,7 +156,7 @@ def say_who_lives_here(config: Config) -> int:
     hostname = socket.gethostname()
     alive = [worker for worker in workers if worker.hostname == hostname and is_alive(worker, config)]
     for worker in alive:
-        click.echo(f"{worker.worker_id} is alive; last seen {worker.unseen_seconds:.0f} s ago")
+        click.echo(f"{worker.worker_id} is alive; last seen {lasting(worker.unseen_seconds)} ago")
     if not alive:
         click.echo(f"no worker of {hostname} was seen within the lease of {config.lease:g} s", err=True)
     return 0 if alive else FOUND_SOMETHING

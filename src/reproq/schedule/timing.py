@@ -99,7 +99,7 @@ def faults(written: Written) -> Iterator[InvalidSchedule]:
     yield from _bound_faults(written, expression, zone)
     if not 0 <= written.jitter_seconds <= MAX_JITTER_SECONDS:
         yield InvalidSchedule(
-            f"a jitter of {written.jitter_seconds:g} s is outside 0 to {MAX_JITTER_SECONDS:g} s", "jitter_seconds"
+            f"a jitter of {written.jitter_seconds:g} s is outside 0 to {MAX_JITTER_SECONDS:.0f} s", "jitter_seconds"
         )
     elif written.jitter_seconds and expression and zone:
         yield from _jitter_faults(written, expression, zone)

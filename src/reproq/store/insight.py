@@ -31,6 +31,7 @@ class RunLine:
     spec_hash: str
     waiting_reason: str | None
     error_kind: str | None
+    error_class: str | None
     error_message: str | None
 
 

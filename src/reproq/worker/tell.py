@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from reproq.error_lines import error_text
 from reproq.executors import Ended
 from reproq.lifecycle import Key, Status
 from reproq.store.claims import Claimed
@@ -52,12 +53,12 @@ def _tell_end(telemetry: Telemetry, item: Finalisation, status: Status) -> None:
         case Status.READY:
             telemetry.emit("run.released", id=item.run_id, task=item.task_path, reason=verdict.waiting_reason)
         case Status.SCHEDULED if error:
-            wait, said = verdict.delay_seconds, error.message
+            wait, said = verdict.delay_seconds, error_text(error.kind, error.exception_class, error.message)
             telemetry.emit(
                 "run.retried", id=item.run_id, task=item.task_path, kind=error.kind, error=said, retry_in_seconds=wait
             )
         case _ if error:
-            task, said = item.task_path, error.message
+            task, said = item.task_path, error_text(error.kind, error.exception_class, error.message)
             telemetry.emit("run.failed", id=item.run_id, task=task, status=status, kind=error.kind, error=said)
 
 

@@ -72,5 +72,6 @@ def columns() -> dict[str, Any]:
         "args_line": Left(Cast("args", TextField()), MAX_LINE + 1),
         "kwargs_line": Left(Cast("kwargs", TextField()), MAX_LINE + 1),
         "error_kind": KT("errors__-1__kind"),
-        "error_line": Left(KT("errors__-1__message"), MAX_LINE + 1),
+        "error_class": KT("errors__-1__exception_class"),
+        "error_head": Left(KT("errors__-1__message"), MAX_LINE + 1),
     }

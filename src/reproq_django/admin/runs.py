@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from reproq.error_lines import error_line
 from reproq.errors import RunLocked
 from reproq.lifecycle import Status
 from reproq.store.runs import result_id
@@ -129,7 +130,7 @@ class TaskRunAdmin(RunActions, OneDatabase):
 
     @admin.display(description="newest error")
     def error(self, run: Any) -> str:
-        return line(f"{run.error_kind}: {run.error_line or ''}") if run.error_kind else ""
+        return line(error_line(run.error_kind, run.error_class, run.error_head)) if run.error_kind else ""
 
     @admin.display(description="arguments")
     def arguments(self, run: Any) -> str:

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from reproq.config import load
 from reproq.errors import ConfigurationError
+from reproq.values import lasting
 from reproq_django import conf
 from reproq_django.admin.database import OneDatabase
 from reproq_django.admin.render import line
@@ -59,7 +60,7 @@ class WorkerAdmin(OneDatabase):
 
     @admin.display(description="seen")
     def seen(self, worker: Any) -> str:
-        return f"seen {max(worker.unseen.total_seconds(), 0):.0f} s ago"
+        return f"seen {lasting(worker.unseen.total_seconds())} ago"
 
     @admin.display(description="state")
     def state(self, worker: Any) -> str | SafeString:

@@ -27,6 +27,7 @@ from reproq.loadtest.verify import invariants
 from reproq.service import STOP_SIGNALS, noted
 from reproq.store.db import address, opened
 from reproq.store.results import parse_result_id
+from reproq_django.imported import set_up
 
 if TYPE_CHECKING:
     from django.tasks import Task
@@ -167,12 +168,11 @@ def ask_first(place: Place, runs: int, yes: bool) -> None:
 
 def project_producer(config: Config) -> "DjangoProducer":
     """Django's way to enqueue. Raises ConfigurationError where a project does not let our tasks be."""
-    import django
     from django.core.exceptions import ImproperlyConfigured
     from django.tasks.exceptions import InvalidTask
 
+    set_up()
     try:
-        django.setup()
         from reproq_django.first_line import first_line
         from reproq_django.noop import do_nothing
 

@@ -11,14 +11,16 @@ import click
 from reproq.cli import FAILED
 from reproq.cli.project import configure, seconds_of
 from reproq.cli.runs import parse_run_id
-from reproq.cli.show import as_json_text, json_option, when
+from reproq.cli.show import as_json_text, json_option, visible, when
 from reproq.cli.waiting import await_ends
+from reproq.error_lines import MAX_CHARS, error_line
 from reproq.errors import ConfigurationError, ReproqError
 from reproq.lifecycle import Status
 from reproq.store.db import opened
 from reproq.store.insight import RunDetail
 from reproq.store.runs import result_id
 from reproq.store.workers import installation
+from reproq_django.imported import set_up
 from reproq_django.project import choose_settings
 
 if TYPE_CHECKING:
@@ -46,9 +48,7 @@ def enqueue(
     patience_seconds = 0.0 if wait is None else seconds_of("--wait", wait)
     if not choose_settings(settings):
         raise ConfigurationError("there is no Django project: run this where manage.py is, or give --settings")
-    import django
-
-    django.setup()
+    set_up()
     task = _task(path, **using)
     config, _ = configure({"backend": task.backend}, settings)
     with opened(config.dsn, "reproq enqueue") as database:
@@ -70,11 +70,15 @@ def enqueue(
 def _hint(run: RunDetail) -> str:
     """What to look at where a run takes longer than somebody wanted to wait."""
     if run.failures:
-        message = json.loads(run.errors_json)[-1].get("message", "")
-        return f"it failed {run.failures} of {run.max_attempts} times ({message:.100}) and is tried again"
+        return f"it failed {run.failures} of {run.max_attempts} times ({_newest_error(run, 100)}) and is tried again"
     if run.status == Status.RUNNING:
         return f"worker {run.worker_id} is at it"
     return f"does a worker serve the queue {run.queue_name}?"
+
+
+def _newest_error(run: RunDetail, limit: int = MAX_CHARS) -> str:
+    newest = json.loads(run.errors_json)[-1]
+    return visible(error_line(newest.get("kind"), newest.get("exception_class"), newest.get("message"), limit))
 
 
 @contextmanager
@@ -169,8 +173,7 @@ def _sentence(run: RunDetail) -> str:
         case Status.SUCCESSFUL:
             return f"{text} and returned {run.return_json}"
         case Status.FAILED | Status.CANCELLED:
-            newest = json.loads(run.errors_json)[-1]
-            return f"{text}: {newest['kind']}: {newest['message']}; all of it: reproq runs show {run.id}"
+            return f"{text}: {_newest_error(run)}; all of it: reproq runs show {run.id}"
         case Status.SCHEDULED:
             return f"{text} for {when(run.due_at)}"
     return text

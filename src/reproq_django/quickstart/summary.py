@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Count
 from django.tasks import default_task_backend
 
+from reproq.error_lines import error_line
 from reproq.lifecycle import FINISHED
 from reproq.schedule.expression import parse
 from reproq_django.models import PeriodicTask, TaskRun, Tick
@@ -73,9 +74,13 @@ def _print_others(out: "Console", mine: Any) -> None:
     others = mine.exclude(task_path=MEASURE, status="SUCCESSFUL").exclude(task_path=SCHEDULED)
     for run in others.order_by("id").defer(None):
         last = run.errors[-1] if run.errors else {}
-        why = run.return_value if run.status == "SUCCESSFUL" else f"{last['kind']}: {last['message']}"
+        why = run.return_value if run.status == "SUCCESSFUL" else _told(last)
         table.add_row(run.task_path.rpartition(".")[2], run.status, str(run.attempts), str(why))
     out.print(table)
+
+
+def _told(error: dict[str, Any]) -> str:
+    return error_line(error["kind"], error["exception_class"], error["message"])
 
 
 def the_schedule() -> PeriodicTask:

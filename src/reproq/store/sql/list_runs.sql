@@ -45,7 +45,8 @@ WITH looked_at AS (
 )
 SELECT
     id, nonce, task_path, queue_name, priority, status, attempts, failures, max_attempts, enqueued_at, due_at, started_at,
-    last_attempted_at, finished_at, spec_hash, waiting_reason, errors -> -1 ->> 'kind', errors -> -1 ->> 'message'
+    last_attempted_at, finished_at, spec_hash, waiting_reason, errors -> -1 ->> 'kind', errors -> -1 ->> 'exception_class',
+    errors -> -1 ->> 'message'
 FROM task_runs
 WHERE
     id = ANY(ARRAY(SELECT id FROM looked_at))

@@ -10,6 +10,7 @@ from reproq.errors import InvalidSchedule
 from reproq.schedule.expression import parse
 from reproq.schedule.timing import understood
 from reproq.schedule.zones import effect, zone_named
+from reproq.values import lasting
 from reproq_django.cli.schedules.project import Desk, enter, project_options
 from reproq_django.periodic_rules import aware, written
 
@@ -115,7 +116,7 @@ def _print_table(lines: list[dict[str, Any]]) -> None:
         "name", "state", "when", "zone", "next run", "last run", "status", "overdue", box=None, pad_edge=False
     )
     for line in lines:
-        overdue = f"{line['overdue_seconds']:.0f} s" if line["overdue_seconds"] else ""
+        overdue = lasting(line["overdue_seconds"]) if line["overdue_seconds"] else ""
         zone, name_of_zone = _zone(line["time_zone"])
         times = (when_short(line["next_run_at"], zone), when_short(line["last_run_at"], zone))
         cells = (

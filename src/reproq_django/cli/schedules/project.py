@@ -11,6 +11,7 @@ from reproq.cli.project import configure, flag
 from reproq.errors import ConfigurationError
 from reproq.store.db import opened
 from reproq.store.workers import installation
+from reproq_django.imported import set_up
 from reproq_django.project import choose_settings
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def enter(backend: str | None, settings: str | None) -> Desk:
     """Set up the project and make sure that its database answers and has our tables."""
     if not choose_settings(settings):
         raise ConfigurationError("there is no Django project: run this where manage.py is, or give --settings")
-    import django
-
-    django.setup()
+    set_up()
     config, _ = configure({"backend": backend}, settings)
     with opened(config.dsn, "reproq schedules") as database, database.transaction() as cursor:
         installation(cursor)
