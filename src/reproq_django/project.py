@@ -83,6 +83,7 @@ def _read(backend: str, module: str, starts: bool, given: str) -> Project:
 
 def faults() -> list[Fault]:
     """What Django's system checks say of Reproq's settings."""
+    import django.tasks  # noqa: F401  registers the checks of TASKS, which our app does only where it is installed
     from django.core import checks
 
     set_up()
