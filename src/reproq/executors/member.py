@@ -47,6 +47,7 @@ class Member:
         self.is_leaving = False  # it gets no more runs
         self.orders: deque[Order] = deque()
         self.head_since_s = 0.0
+        self.last_answer_s = -math.inf
         self.ending = Ending(grace_seconds)
         self._bounds = bounds
         self._selector = selector
@@ -177,6 +178,7 @@ class Member:
             self.ask_to_end(now)
         elif ended:
             last_s = max(ended[-1].ended_s, self.head_since_s)
+            self.last_answer_s = last_s
             pace.add(last_s - self.head_since_s, len(ended))
             self._after_answers(last_s, now)
         return ended
@@ -241,11 +243,13 @@ class Member:
         self.phase = Phase.REAPING
         self.ending.call_off()
 
-    def orphan(self, reason: str, blamed: Key | None) -> None:
-        """The template has died, so the process is dying, and nobody will say how it ended. `blamed`: the run, perhaps
-        one of another child, that has killed the template."""
-        self.phase = Phase.ORPHANED
+    def blame(self, blamed: Key | None) -> None:
+        """This run, perhaps one of another child, has killed the template."""
         self.is_blamed = bool(self.orders) and self.orders[0].key == blamed
+
+    def orphan(self, reason: str) -> None:
+        """The template has died, so the process is dying, and nobody will say how it ended."""
+        self.phase = Phase.ORPHANED
         self.orphaned = reason
         self.ending.call_off()
         if self.process is not None:
