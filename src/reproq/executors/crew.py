@@ -247,7 +247,7 @@ class Crew:
         for member in list(self._members.values()):
             if member.process is not None:
                 sessions.add(member.process.pid)
-            member.blame(blamed)
+            member.is_blamed = bool(member.orders) and member.orders[0].key == blamed
             if member.phase is Phase.RUNNING:
                 member.orphan(reason)
             else:

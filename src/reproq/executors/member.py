@@ -25,7 +25,7 @@ from reproq.executors.stream import MARK_BYTES, MarkedOutput, Stream
 from reproq.executors.suspects import killed_its_template
 from reproq.executors.tickets import Tickets
 from reproq.frames import frame
-from reproq.lifecycle import Key, Outcome, Release, Success
+from reproq.lifecycle import Outcome, Release, Success
 from reproq.output import Output
 from reproq.wire import decode_reply
 
@@ -42,7 +42,7 @@ class Member:
         self.phase = Phase.FORKING
         self.process: Process | None = None
         self.orphaned = ""  # why nobody will say how it ended
-        self.is_blamed = False  # for that
+        self.is_blamed = False  # for that: its run has killed the template
         self.given = 0
         self.is_leaving = False  # it gets no more runs
         self.orders: deque[Order] = deque()
@@ -242,10 +242,6 @@ class Member:
         """The process has ended: nothing is due any more."""
         self.phase = Phase.REAPING
         self.ending.call_off()
-
-    def blame(self, blamed: Key | None) -> None:
-        """This run, perhaps one of another child, has killed the template."""
-        self.is_blamed = bool(self.orders) and self.orders[0].key == blamed
 
     def orphan(self, reason: str) -> None:
         """The template has died, so the process is dying, and nobody will say how it ended."""
