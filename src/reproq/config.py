@@ -24,6 +24,7 @@ from reproq.values import (
     names,
     outside,
     pooler_mode,
+    size,
     switch,
     text,
     whole,
@@ -47,6 +48,10 @@ class Knob:
 def _knob(default: Any, explanation: str, parse: Callable[[object], Any], *environment: str, **more: Any) -> Any:
     knob = Knob(explanation, parse, environment, **more)
     return dataclass_field(default=default, repr=not knob.secret, metadata={"knob": knob})
+
+
+def _size(explanation: str, variable: str, *, bounds: tuple[int, int], default: int = 0) -> Any:
+    return _knob(default, f"{explanation} In bytes, or as 8MiB.", size, variable, bounds=bounds, unit="bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +83,12 @@ class Config:
         "REPROQ_MAX_RUNS_PER_CHILD",
         bounds=(0, 1_000_000_000),
     )
-    max_rss: int = _knob(
-        0,
+    max_rss: int = _size(
         "Memory that a child of pool may hold between two runs before another takes its place; 0 for any.",
-        whole,
         "REPROQ_MAX_RSS",
         bounds=(0, 1 << 50),
-        unit="bytes",
     )
-    max_memory: int = _knob(
-        0, "Memory of each process of a run; 0 for any.", whole, "REPROQ_MAX_MEMORY", bounds=(0, 1 << 50), unit="bytes"
-    )
+    max_memory: int = _size("Memory of each process of a run; 0 for any.", "REPROQ_MAX_MEMORY", bounds=(0, 1 << 50))
     python_path: str = _knob(
         "",
         "The interpreter of spawn; the worker's own when empty.",
@@ -171,11 +171,11 @@ class Config:
     max_releases: int = _knob(
         20, "Releases of a run before one counts as a failure.", whole, "REPROQ_MAX_RELEASES", bounds=(0, 10_000)
     )
-    max_payload_bytes: int = _knob(
-        1 << 20, "Largest arguments of a run.", whole, "REPROQ_MAX_PAYLOAD_BYTES", bounds=(1, 1 << 25), unit="bytes"
+    max_payload_bytes: int = _size(
+        "Largest arguments of a run.", "REPROQ_MAX_PAYLOAD_BYTES", bounds=(1, 1 << 25), default=1 << 20
     )
-    max_return_bytes: int = _knob(
-        1 << 20, "Largest return value of a run.", whole, "REPROQ_MAX_RETURN_BYTES", bounds=(1, 1 << 25), unit="bytes"
+    max_return_bytes: int = _size(
+        "Largest return value of a run.", "REPROQ_MAX_RETURN_BYTES", bounds=(1, 1 << 25), default=1 << 20
     )
     beat: bool = _knob(True, "Whether a worker fires schedules, too.", switch, "REPROQ_BEAT", choices=SWITCHES)
     beat_interval: float = _knob(
@@ -203,8 +203,8 @@ class Config:
         bounds=(0.1, 86_400),
         unit="s",
     )
-    output_bytes: int = _knob(
-        1 << 16, "Most that is kept of a run's output.", whole, "REPROQ_OUTPUT_BYTES", bounds=(0, 1 << 24), unit="bytes"
+    output_bytes: int = _size(
+        "Most that is kept of a run's output.", "REPROQ_OUTPUT_BYTES", bounds=(0, 1 << 24), default=1 << 16
     )
 
 

@@ -1,4 +1,4 @@
-"""Values as people write them, in flags, environment, files and Django's settings: durations, numbers, names, commands.
+"""Values as people write them, in flags, environment, files and Django's settings: durations, sizes, names, commands.
 
 Every parser takes what a source holds and raises ValueError with the rest of a sentence that begins with the value.
 """
@@ -11,11 +11,13 @@ from math import inf
 from typing import Final
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_SIZE: Final = re.compile(r"([+-]?[0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 EXECUTORS: Final = ("fork", "pool", "spawn", "command", "mock")
 LISTEN_MODES: Final = ("auto", "off")
 POOLER_MODES: Final = ("auto", "on", "off")
 SWITCHES: Final = ("on", "off")
+_POWERS: Final = " kmgt"
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 _LASTING: Final = (("days", 86_400), ("h", 3600), ("min", 60))
 
@@ -60,6 +62,17 @@ def whole(value: object) -> int:
     if not isinstance(value, str) or _WHOLE.fullmatch(value.strip()) is None:
         raise ValueError("is not a whole number")
     return int(value)
+
+
+def size(value: object) -> int:
+    """Bytes of `10MB`, `64MiB`, `1.5GiB`, or of a plain number of bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or (match[3] and not match[2]):
+        raise ValueError("is not a size in bytes such as 1000000, 10MB or 64MiB")
+    unit = (1024 if match[3] else 1000) ** _POWERS.index(match[2].lower() or " ")
+    return int(match[1]) * unit if "." not in match[1] else int(float(match[1]) * unit)
 
 
 def names(value: object) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn
 
 from django.utils.json import normalize_json
 
-from reproq.canonical import MAX_DEPTH, MAX_DIGITS, is_flat
+from reproq.canonical import MAX_DEPTH, MAX_DIGITS, is_flat, type_name
 from reproq.errors import InvalidArguments
 from reproq.spec import MAX_PAYLOAD_BYTES, Spec, flat_spec, make_spec
 
@@ -54,6 +54,7 @@ def refuse(value: Any, path: str, holders: tuple[int, ...] = ()) -> None:
             inner = (*holders, id(value))
             if isinstance(value, Mapping):
                 for key, item in value.items():
+                    refuse_key(key, path)
                     refuse(key, f"the key {key!r:.40} of {path}", inner)
                     refuse(item, f"{path}.{key}" if str(key).isidentifier() else f"{path}[{key!r:.40}]", inner)
             else:
@@ -61,6 +62,14 @@ def refuse(value: Any, path: str, holders: tuple[int, ...] = ()) -> None:
                     refuse(item, f"{path}[{index}]", inner)
         case _:
             _unsupported(value, path)
+
+
+def refuse_key(key: object, path: str) -> None:
+    """Raise InvalidArguments for a key that is no text (bytes become one). `path` is where its dict stands."""
+    if not isinstance(key, str | bytes):
+        raise InvalidArguments(
+            f"{path} has a key of type {type_name(key)} ({key!r:.40}); JSON keys are text, so make it str(key)", path
+        )
 
 
 def _check_number(value: float, path: str) -> None:

@@ -8,12 +8,11 @@ task failed. It is sent for every attempt, since only the worker knows whether a
 `python -m reproq_django.executor` runs one payload (stdin or `--payload`) in a cold interpreter: the executor spawn.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import django
 from django.db import connections, reset_queries
@@ -22,19 +21,17 @@ from django.tasks.base import TaskError
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
-from reproq.canonical import PLAIN
 from reproq.child.cold import main
 from reproq.child.run import Runner, failure_of
-from reproq.errors import BadReturn, InvalidArguments, UnknownTask
+from reproq.errors import BadReturn, UnknownTask
 from reproq.lifecycle import Failure, Kind, Success
-from reproq_django.arguments import normalised, refuse
 from reproq_django.libpq import keep_environment
 from reproq_django.named_task import NamedTask, find_named, moment_of
 from reproq_django.results import Slot, task_errors, unfinished
+from reproq_django.return_values import encoded
 from reproq_django.signals import send_finished, send_started
 
 logger = logging.getLogger(__name__)
-_json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode  # json.dumps would build one a call
 
 
 def setup() -> Runner:
@@ -84,7 +81,7 @@ def execute(message: dict[str, Any], find: Callable[[dict[str, Any]], NamedTask]
         known = find(message)
     except UnknownTask as error:
         return _failure(Kind.UNKNOWN_TASK, error)
-    return _attempt(_running_result(message, known.task), known)
+    return attempt(_running_result(message, known.task), known)
 
 
 def _running_result(message: dict[str, Any], task: Task) -> TaskResult:
@@ -100,15 +97,21 @@ def _running_result(message: dict[str, Any], task: Task) -> TaskResult:
     return result
 
 
-def _attempt(result: TaskResult, known: NamedTask) -> Success | Failure:
+def attempt(
+    result: TaskResult, known: NamedTask, let_through: tuple[type[BaseException], ...] = ()
+) -> Success | Failure:
+    """Call the task that a RUNNING result stands for, tell the receivers, and leave in the result how that ended. Only
+    where a person runs it, something that it raises may not be its failure: Ctrl-C."""
     sender = known.sender
     try:
         send_started(sender, result)
         returned = _call(result, known.function)
+    except let_through:
+        raise
     except BaseException as error:
         return _failed(result, sender, Kind.EXCEPTION, error)
     try:
-        value, text = _encoded(returned)
+        value, text = encoded(returned)
     except BadReturn as error:
         return _failed(result, sender, Kind.BAD_RETURN, error)
     Slot.return_value(result, value)
@@ -120,29 +123,6 @@ def _call(result: TaskResult, function: Callable[..., Any] | None) -> Any:
     task = result.task
     context = (TaskContext(task_result=result),) if task.takes_context else ()
     return (function or task.call)(*context, *result.args, **result.kwargs)
-
-
-def _encoded(returned: Any) -> tuple[Any, str]:
-    """The value as Django normalises it, and as JSON text: ASCII, so that every character can travel and be stored."""
-    if returned is None:
-        return None, "null"
-    said = "the task succeeded, but its return value cannot be stored, so the run has failed and is not run again"
-    try:
-        value = returned if type(returned) in PLAIN else normalised(returned, "return_value")
-        return value, _json(value)
-    except Exception as error:
-        raise BadReturn(f"{said}: {_fault(returned, error)}") from error
-
-
-def _fault(returned: Any, error: Exception) -> str:
-    """What is wrong with a return value, and where in it."""
-    try:
-        refuse(returned, "return_value")
-    except InvalidArguments as fault:
-        return str(fault)
-    except Exception as second:  # a mapping of the project's that cannot be read, say
-        return f"{type(second).__name__}: {second}"
-    return f"{type(error).__name__}: {error}"
 
 
 def _failed(result: TaskResult, sender: type, kind: Kind, error: BaseException) -> Failure:

@@ -192,6 +192,29 @@ def test_a_worker_with_a_lease_that_one_lost_connection_may_cost_says_so_once_wi
     assert "raise lease over 14.1s" in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--executor", "pool", "--max-rss", "200MB", "--max-memory", "1GiB"), ""),
+        (("--executor", "fork", "--max-rss", "200MB"), "max_rss_bytes=200000000 max_memory_bytes=0"),
+        (("--executor", "pool", "--max-rss", "2GB", "--max-memory", "2GB"), "set max_rss well below max_memory"),
+    ],
+)
+def test_a_worker_says_once_that_a_bound_on_memory_is_idle(dsn: str, arguments: tuple[str, ...], says: str) -> None:
+    said = reproq(dsn, "worker", "--burst", *arguments).stderr
+    lines = [line for line in said.splitlines() if "memory_bounds" in line]
+    assert len(lines) == bool(says)
+    assert all("WARNING worker.memory_bounds" in line and says in line for line in lines)
+
+
+def test_a_bound_that_leaves_nothing_for_a_run_is_refused_in_one_line(dsn: str) -> None:
+    result = reproq(dsn, "worker", "--burst", "--max-memory", "1MB", check=False)
+    assert result.returncode == 2
+    (line,) = [line for line in result.stderr.splitlines() if "max_memory" in line]
+    assert "max_memory = 1,000,000 bytes leaves nothing for a run" in line
+    assert "Traceback" not in result.stderr
+
+
 def test_the_doctor_names_the_command_for_a_database_that_is_not_migrated(empty_dsn: str) -> None:
     result = reproq(empty_dsn, "doctor", check=False)
     assert result.returncode == 3

@@ -28,6 +28,14 @@ def look_around(context: TaskContext, *expected):
     return {"id": result.id, "attempt": context.attempt, "status": result.status, "expected": expected}
 
 
+to_return = None
+
+
+@task
+def returns():
+    return to_return
+
+
 @task
 def fail(message="no luck"):
     raise ValueError(message)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import UserDict
 from datetime import UTC, datetime
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_task_runs_with_its_arguments_and_its_value_comes_back_as_json(run):
 
 
 def test_a_value_is_normalised_as_django_does(run_returning):
-    assert run_returning({"a": (1, b"bytes"), 1: None}) == Success('{"a":[1,"bytes"],"1":null}')
+    assert run_returning({"a": (1, b"bytes"), b"1": None}) == Success('{"a":[1,"bytes"],"1":null}')
 
 
 def test_texts_that_postgresql_could_not_hold_raw_travel_as_escapes(run_returning):
@@ -202,10 +203,13 @@ class Unreadable(dict):
         ([1.0, float("nan")], "return_value[1] is nan"),
         (b"\xff", "Unsupported value: <class 'bytes'> at return_value"),
         (10**5000, "return_value is an integer of more than"),
-        ({(1, 2): 3}, "return_value"),
+        ({(1, 2): 3}, "return_value has a key of type tuple ((1, 2)); JSON keys are text, so make it str(key)"),
+        ([{"a": {1: 2}}], "return_value[0].a has a key of type int (1)"),
+        ({"a": {None: 2}, "b": b"bytes"}, "return_value.a has a key of type NoneType"),
+        (UserDict({1: {2}}), "return_value has a key of type int"),
         (Unreadable(a=1), "OSError: gone"),
     ],
-    ids=["set", "nan", "bytes", "integer", "key", "unreadable"],
+    ids=["set", "nan", "bytes", "integer", "key", "number", "none", "mapping", "unreadable"],
 )
 def test_a_value_that_cannot_be_stored_is_a_bad_return_that_says_what_and_where(run_returning, value, text):
     outcome = run_returning(value)

@@ -127,6 +127,16 @@ def kills_its_parent(number: int = signal.SIGKILL) -> None:
     time.sleep(SECONDS)
 
 
+def kills_its_parent_and_answers() -> str:
+    os.kill(os.getppid(), signal.SIGKILL)
+    return "it was not me"
+
+
+def kills_its_parent_and_exits() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    os._exit(3)
+
+
 def kills_its_group() -> None:
     os.killpg(0, signal.SIGKILL)
 

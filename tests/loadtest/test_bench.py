@@ -12,7 +12,7 @@ from psycopg import conninfo
 from reproq.config import Config
 from reproq.loadtest.bench import claims, drain, enqueue, latency
 from reproq.loadtest.bench.drain import Case
-from reproq.loadtest.bench.figures import Figure
+from reproq.loadtest.bench.figures import Figure, at_most
 from reproq.loadtest.bench.place import BenchFailed, NotClean, Place, ask, sql
 from reproq.loadtest.bench.processes import workers
 from reproq.store.arrays import numbers
@@ -77,12 +77,14 @@ def named(figures: list[Figure]) -> dict[str, Figure]:
 
 def test_enqueues_stand_beside_insert_and_copy(place: Place, producer: DjangoProducer) -> None:
     figures = named(enqueue.measure(place, producer, 20, 100))
+    assert enqueue._goals(500, enqueue.SINGLES, at_most(1)) == (at_most(1),)
     assert {name: one.beside for name, one in figures.items()} == {
         "one by one, autocommit": "INSERT by psycopg",
         "one by one: CPU above a bare INSERT": "INSERT by psycopg",
         "enqueue_many of 100": "COPY",
         "enqueue_many of 100, a worker waits": "nobody waits",
     }
+    assert [one.name for one in figures.values() if one.goals] == [], "so few are not judged by their rate"
     assert all(figures[name].middle.value > 1 for name in ("one by one, autocommit", "enqueue_many of 100"))
 
 
@@ -94,8 +96,14 @@ def test_latencies_are_milliseconds_beside_a_bare_commit(place: Place, producer:
         assert 0 < p50.value <= p99.value < 20_000
         assert p50.reference == p99.reference
         assert p50.reference
-    goals = [goal.words("ms") for label in ("p50", "p99") for goal in figures[f"pool, enqueue, {label}"].goals]
-    assert goals == ["≤ 3 ms", "≤ 6 ms"]
+    assert [one.name for one in figures.values() if one.goals] == [], "eight samples are too few for a goal"
+
+
+def test_latencies_of_few_runs_are_not_judged() -> None:
+    keys = [("pool", "enqueue", label) for label in ("p50", "p99")]
+    judged, short = ([latency.goals_of(key, samples) for key in keys] for samples in (200, 199))
+    assert [goal.words("ms") for (goal,) in judged] == ["≤ 3 ms", "≤ 6 ms"]
+    assert short == [(), ()]
 
 
 def test_a_bare_insert_is_ready_whatever_a_worker_has_made_of_its_model(place: Place, producer: DjangoProducer) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reproq.config import KNOBS, Config, Source, conflicts, from_environment, load
 from reproq.errors import ConfigurationError
-from reproq.values import duration, names, whole
+from reproq.values import duration, names, size, whole
 
 
 def flags(**values: object) -> Source:
@@ -58,6 +58,30 @@ def test_what_is_no_whole_number_is_refused_in_our_words(given: object) -> None:
 @pytest.mark.parametrize(("given", "number"), [("5", 5), (" -5 ", -5), (12, 12), ("+3", 3)])
 def test_whole_numbers_are_read(given: object, number: int) -> None:
     assert whole(given) == number
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        (5, 5), ("5", 5), (" 1000000 ", 1_000_000), ("7B", 7), ("10MB", 10_000_000), ("64 MiB", 64 << 20),
+        ("1.5GiB", 3 << 29), ("2k", 2000), ("2Ki", 2048), ("1tb", 10**12), ("-1kB", -1000),
+    ],
+)  # fmt: skip
+def test_sizes_are_read_in_every_documented_form(given: object, number: int) -> None:
+    assert size(given) == number
+
+
+@pytest.mark.parametrize("given", ["", "MB", "5i", "5iB", "5PB", "1e6", "5.MB", 5.0, True, None, "9" * 5000])
+def test_what_is_no_size_is_refused_with_the_unit(given: object) -> None:
+    with pytest.raises(ValueError, match="is not a size in bytes such as 1000000, 10MB or 64MiB"):
+        size(given)
+
+
+def test_every_setting_in_bytes_takes_sizes_and_says_so() -> None:
+    in_bytes = [name for name, knob in KNOBS.items() if knob.unit == "bytes"]
+    assert in_bytes == ["max_rss", "max_memory", "max_payload_bytes", "max_return_bytes", "output_bytes"]
+    assert {KNOBS[name].parse("64KiB") for name in in_bytes} == {65536}
+    assert all("In bytes, or as 8MiB." in KNOBS[name].help for name in in_bytes)
 
 
 def test_names_come_from_text_or_list_once_each_in_order() -> None:

@@ -3,6 +3,12 @@
 import resource
 from pathlib import Path
 
+from reproq.errors import ConfigurationError
+
+
+class TooLittle(ConfigurationError):
+    """A bound that leaves nothing for a run; its text says all that a person needs."""
+
 
 def bound(most_bytes: int, pid: int = 0) -> None:
     """Let a process (0: this one) and all that it starts have so much memory of its own, each; 0 for any.

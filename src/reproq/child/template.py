@@ -23,7 +23,6 @@ from reproq.child.control import Packet, Verb
 from reproq.child.run import EXIT_CANNOT_REPLY, Runner, run_one
 from reproq.child.service import serve
 from reproq.child.warming import notices_of, runner_of, warm_up_of
-from reproq.errors import ConfigurationError
 
 SWEEP_SECONDS: Final = 0.02
 """How soon to look again after something was killed: its own children become ours when it is dead."""
@@ -62,9 +61,10 @@ class Template:
         kernel.die_with_parent(self.worker_pid)
         try:
             warnings = self.prepare()
-        except BaseException:
+        except BaseException as error:
+            text = str(error) if isinstance(error, memory.TooLittle) else traceback.format_exc()
             with contextlib.suppress(OSError):
-                control.send(self.control, Packet(Verb.BROKEN, text=traceback.format_exc()))
+                control.send(self.control, Packet(Verb.BROKEN, text=text))
             self.die(1)
         kernel.outlive_parent()
         try:
@@ -95,7 +95,7 @@ class Template:
         rehearsal.flush_everything()
         rehearsal.freeze()
         if 0 < self.max_memory_bytes <= (own_bytes := memory.own_bytes()):
-            raise ConfigurationError(
+            raise memory.TooLittle(
                 f"max_memory = {self.max_memory_bytes:,} bytes leaves nothing for a run: the imported project has "
                 f"{own_bytes:,} bytes, which every child has from its first moment; raise max_memory"
             )

@@ -22,7 +22,7 @@ from reproq.store.statements import Cursor
 @click.argument("run_id", metavar="ID", required=False)
 @click.option("--spec-hash", metavar="H", help="Replay the newest finished run of this spec.")
 @click.option("--compare", is_flag=True, help="Wait for the replay and compare its end; exit 3 when it differs.")
-@click.option("--wait", default="60s", show_default=True, help="With --compare: how long to wait for the replay.")
+@click.option("--wait", default="60s", show_default=True, help="With --compare: how long to wait for the replay's end.")
 @json_option()
 def replay(
     settings: str | None,
@@ -39,6 +39,8 @@ def replay(
     patience_seconds = seconds_of("--wait", wait)
     config, _ = configure(flags, settings)
     with opened(config.dsn, "reproq replay") as database:
+        if compare and run_id:
+            _refuse_without_an_end(database, run_id, patience_seconds)
         with database.transaction() as cursor:
             old, new = enqueue_again(cursor, run_id, spec_hash)
         facts: dict[str, Any] = {"replayed": old, "id": new}
@@ -54,6 +56,21 @@ def enqueue_again(cursor: Cursor, run_id: str | None, spec_hash: str | None) -> 
     """Replay what an id, a result id or a spec hash names: `(old id, new id)`. Raises RunNotFound."""
     number = find_run(cursor, run_id).id if run_id else None
     return replays.replay(cursor, run_id=number, spec_hash=spec_hash)
+
+
+def _refuse_without_an_end(database: Database, run_id: str, patience_seconds: float) -> None:
+    """Raise ReproqError, before anything is enqueued, for a run whose end does not come: it compares with nothing."""
+    with database.transaction() as cursor:
+        run = find_run(cursor, run_id)
+    if not Status(run.status).is_finished:
+        click.echo(f"waiting for run {run.id}, which is {run.status}", err=True)
+        (run,) = await_ends(database, (run.id,), patience_seconds)
+    if not Status(run.status).is_finished:
+        raise ReproqError(
+            f"run {run.id} is still {run.status} after {patience_seconds:g} s, so a replay could be compared with "
+            "nothing, and none is enqueued. Say it again when the run has ended, or with a longer --wait; look at it "
+            f"with: reproq runs show {run.id}"
+        )
 
 
 def _both(database: Database, old: int, new: int, patience_seconds: float) -> list[RunDetail]:

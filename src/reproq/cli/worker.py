@@ -14,6 +14,7 @@ import click
 from reproq import __version__
 from reproq.child.kernel import become_subreaper
 from reproq.cli.listen_address import refuse_another_database
+from reproq.cli.memory_bounds import warn_of_memory_bounds
 from reproq.cli.one_database import refuse_two_databases
 from reproq.cli.patience import WORKER, refuse_two_once_reached
 from reproq.cli.project import Project, concurrency_of, configure, database_options, flag
@@ -136,6 +137,7 @@ def build_worker(
     executor = build_executor(config, project)
     telemetry = Telemetry(handlers, meters, dropped, gathers=True)
     warn_of_a_short_lease(config, telemetry)
+    warn_of_memory_bounds(config, telemetry)
     return Worker(config, row, store, executor, telemetry, ear=ear, burst=burst)
 
 

@@ -44,7 +44,7 @@ class Attempt:
         self.sent_s: float | None = None
         self.oom_kills: int | None = None
         self.orphaned = ""  # why nobody will say how the process ended
-        self.is_blamed = False  # for that
+        self.is_blamed = False  # for that: its run has killed the template
         self._framed = framed
         self._channel: Exchange | None = None
         self._output: OutputPipe | None = None
@@ -136,11 +136,9 @@ class Attempt:
         self.phase = Phase.REAPING
         self.ending.call_off()
 
-    def orphan(self, reason: str, *, is_blamed: bool) -> None:
-        """The template has died, so the process is dying (PDEATHSIG), and nobody will say how it ended. `is_blamed`:
-        its run has killed the template."""
+    def orphan(self, reason: str) -> None:
+        """The template has died, so the process is dying (PDEATHSIG), and nobody will say how it ended."""
         self.phase = Phase.ORPHANED
-        self.is_blamed = is_blamed
         self.orphaned = reason
         self.ending.call_off()
         if self.process is not None:

@@ -224,12 +224,15 @@ class Brood:
         """End what had not begun; let the others end, which PDEATHSIG has seen to. Their sessions."""
         self.spares.drop_all()  # they have run nothing, so nothing descends from them
         sessions = set()
-        blamed = self._owner.blamed([one.key for one in self.attempts.values() if one.phase is Phase.RUNNING])
+        # Also who has answered, or ended: a template that lived on has reaped it, and only that clears a run.
+        begun = (Phase.RUNNING, Phase.REAPING)
+        blamed = self._owner.blamed([one.key for one in self.attempts.values() if one.phase in begun])
         for attempt in list(self.attempts.values()):
             if attempt.process is not None:
                 sessions.add(attempt.process.pid)
+            attempt.is_blamed = attempt.key == blamed
             if attempt.phase is Phase.RUNNING:
-                attempt.orphan(reason, is_blamed=attempt.key == blamed)
+                attempt.orphan(reason)
             else:
                 self._end(attempt, None, reason)
         return sessions

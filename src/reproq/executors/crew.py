@@ -23,6 +23,8 @@ from reproq.lifecycle import Key
 
 NEARLY: Final = 0.9
 """When a child has had this share of its runs, the next one is forked."""
+NOTICE_SECONDS: Final = 1.0
+"""So long after its death, at most, a template is known to be dead: who has answered before that has not killed it."""
 
 
 class Owner(Protocol):
@@ -40,8 +42,9 @@ class Owner(Protocol):
     def on_nobody(self, reason: str) -> None:
         """There is no child, and none can be had for a moment."""
 
-    def on_death(self, under_way: list[Key]) -> Key | None:
-        """The template has died while these were under way: which of them is to blame, if that can be told."""
+    def on_death(self, under_way: list[Key], *, others: bool) -> Key | None:
+        """The template has died while these were under way: which of them is to blame, if that can be told. `others`:
+        besides them there are runs that may be."""
 
 
 class Crew:
@@ -237,13 +240,16 @@ class Crew:
     def _on_death(self, reason: str) -> set[int]:
         """The template has died, and its children with it, which PDEATHSIG has seen to. Their sessions."""
         sessions = set()
-        living = [member for member in self._members.values() if member.phase is Phase.RUNNING]
-        blamed = self._owner.on_death([member.orders[0].key for member in living if member.orders])
+        begun = [one for one in self._members.values() if one.phase in (Phase.RUNNING, Phase.REAPING)]
+        # A run that has answered may have killed the template as its last act, and one behind it may have begun.
+        others = any(len(one.orders) > 1 or one.last_answer_s > time.monotonic() - NOTICE_SECONDS for one in begun)
+        blamed = self._owner.on_death([one.orders[0].key for one in begun if one.orders], others=others)
         for member in list(self._members.values()):
             if member.process is not None:
                 sessions.add(member.process.pid)
+            member.is_blamed = bool(member.orders) and member.orders[0].key == blamed
             if member.phase is Phase.RUNNING:
-                member.orphan(reason, blamed)
+                member.orphan(reason)
             else:
                 self._bury(member, None, reason)
         return sessions

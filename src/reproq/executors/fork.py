@@ -166,7 +166,7 @@ class ForkExecutor:
             self._brood.can_fork
             and self._paused_until is None
             and (free := self._concurrency - len(self._brood.busy)) > 0
-            and (order := self._waiting.take(time.monotonic()))
+            and (order := self._waiting.take(time.monotonic(), is_idle=not self._brood.attempts))
         ):
             self._brood.give(order)
             if len(self._brood.spares) < free - 1:

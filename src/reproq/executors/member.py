@@ -25,7 +25,7 @@ from reproq.executors.stream import MARK_BYTES, MarkedOutput, Stream
 from reproq.executors.suspects import killed_its_template
 from reproq.executors.tickets import Tickets
 from reproq.frames import frame
-from reproq.lifecycle import Key, Outcome, Release, Success
+from reproq.lifecycle import Outcome, Release, Success
 from reproq.output import Output
 from reproq.wire import decode_reply
 
@@ -42,11 +42,12 @@ class Member:
         self.phase = Phase.FORKING
         self.process: Process | None = None
         self.orphaned = ""  # why nobody will say how it ended
-        self.is_blamed = False  # for that
+        self.is_blamed = False  # for that: its run has killed the template
         self.given = 0
         self.is_leaving = False  # it gets no more runs
         self.orders: deque[Order] = deque()
         self.head_since_s = 0.0
+        self.last_answer_s = -math.inf
         self.ending = Ending(grace_seconds)
         self._bounds = bounds
         self._selector = selector
@@ -177,6 +178,7 @@ class Member:
             self.ask_to_end(now)
         elif ended:
             last_s = max(ended[-1].ended_s, self.head_since_s)
+            self.last_answer_s = last_s
             pace.add(last_s - self.head_since_s, len(ended))
             self._after_answers(last_s, now)
         return ended
@@ -241,11 +243,9 @@ class Member:
         self.phase = Phase.REAPING
         self.ending.call_off()
 
-    def orphan(self, reason: str, blamed: Key | None) -> None:
-        """The template has died, so the process is dying, and nobody will say how it ended. `blamed`: the run, perhaps
-        one of another child, that has killed the template."""
+    def orphan(self, reason: str) -> None:
+        """The template has died, so the process is dying, and nobody will say how it ended."""
         self.phase = Phase.ORPHANED
-        self.is_blamed = bool(self.orders) and self.orders[0].key == blamed
         self.orphaned = reason
         self.ending.call_off()
         if self.process is not None:

@@ -148,7 +148,7 @@ class PoolExecutor:
         if self._crew.supervisor.is_failing:
             self._release_waiting("no template could be prepared: another worker may take this one")
         if self._may_feed or (
-            self._waiting and (self._suspects.is_over(now) or now >= self._patience_ends_at(self._crew))
+            self._waiting and (self._suspects.is_due(now) or now >= self._patience_ends_at(self._crew))
         ):
             self._feed(self._crew, now)
 
@@ -189,8 +189,8 @@ class PoolExecutor:
     def on_nobody(self, reason: str) -> None:
         self._release_waiting(reason)
 
-    def on_death(self, under_way: list[Key]) -> Key | None:
-        return self._suspects.blamed(under_way, time.monotonic())
+    def on_death(self, under_way: list[Key], *, others: bool) -> Key | None:
+        return self._suspects.blamed(under_way, time.monotonic(), others=others)
 
     # -- giving out ---------------------------------------------------------------------------------------------------
 
@@ -207,9 +207,10 @@ class PoolExecutor:
         self._may_feed = False
         if not self._waiting:
             return
-        held = self._hold_back(now_s)
         depth = self._pace.fed
         serving, busy = crew.serving, crew.busy
+        is_idle = not busy
+        held = self._hold_back(now_s, is_idle=is_idle)
         free = sorted((member for member in serving if member.room(depth, now_s)), key=lambda one: len(one.orders))
         for index, member in enumerate(free):
             if not member.orders:
@@ -222,7 +223,7 @@ class PoolExecutor:
                 break
             for order in orders:
                 self._places[order.key] = member
-                self._suspects.begins(order.key, now_s)
+                self._suspects.begins(order.key, now_s, is_idle=is_idle)
             crew.give(member, orders, now_s)
         self._waiting.extendleft(reversed(held))
         if self._waiting and serving and all(member.is_on_a_long_run(now_s) for member in serving):
@@ -235,18 +236,17 @@ class PoolExecutor:
         is_whole = len(serving) >= self._concurrency or crew.paused_until is not None
         return max((member.long_from_s for member in serving), default=math.inf) if is_whole else math.inf
 
-    def _hold_back(self, now_s: float) -> list[Order]:
-        """Take the suspects out of what waits, but one if none is being tried."""
+    def _hold_back(self, now_s: float, *, is_idle: bool) -> list[Order]:
+        """Take out of what waits what may not begin now: suspects but one at most, and others while one is tried."""
         held: list[Order] = []
         if self._suspects:
             waiting, self._waiting = self._waiting, deque()
-            is_free = True
+            suspect, may_others = self._suspects.turn([order.key for order in waiting], now_s, is_idle=is_idle)
             for order in waiting:
-                if order.key not in self._suspects:
-                    self._waiting.append(order)
-                elif is_free and self._suspects.admits(order.key, now_s):
+                if order.key == suspect:
                     self._waiting.appendleft(order)
-                    is_free = False
+                elif may_others and order.key not in self._suspects:
+                    self._waiting.append(order)
                 else:
                     held.append(order)
         return held

@@ -129,7 +129,8 @@ class Supervisor:
 
     def _not_started(self, why: str) -> None:
         self.is_failing = True
-        text = f"the template could not be prepared by {self.launch.setup}:\n{last_words(why)}"
+        words = last_words(why)
+        text = f"the template could not be prepared by {self.launch.setup}:{'\n' if '\n' in words else ' '}{words}"
         if self._was_ready:
             wait_seconds = self._restarts.died(time.monotonic())
             self.notices.append(f"{text}\nanother attempt follows in {wait_seconds:g} s")

@@ -16,7 +16,7 @@ PATIENCE_SECONDS: Final = 0.2
 
 
 class Waiting:
-    """The orders, first come, first served, but for suspects, who wait while one of them is tried."""
+    """The orders, first come, first served, but for suspects (suspects.py), and for who waits while one is tried."""
 
     def __init__(self, suspects: Suspects) -> None:
         self._orders: dict[Key, Order] = {}
@@ -39,12 +39,16 @@ class Waiting:
         """Whether it was there."""
         return self._orders.pop(key, None) is not None
 
-    def take(self, now_s: float) -> Order | None:
-        """The next that may begin; it begins."""
-        key = next((key for key in self._orders if self._suspects.admits(key, now_s)), None)
+    def take(self, now_s: float, *, is_idle: bool) -> Order | None:
+        """The next that may begin; it begins. `is_idle`: no run is under way."""
+        if not self._suspects:
+            return self._orders.pop(next(iter(self._orders))) if self._orders else None
+        key, may_others = self._suspects.turn(self._orders, now_s, is_idle=is_idle)
+        if key is None and may_others:
+            key = next((key for key in self._orders if key not in self._suspects), None)
         if key is None:
             return None
-        self._suspects.begins(key, now_s)
+        self._suspects.begins(key, now_s, is_idle=is_idle)
         return self._orders.pop(key)
 
     def due_at(self, now_s: float) -> float:

@@ -41,6 +41,11 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "The worker starts with a lease that may end before one lost connection is made good: the sum of the parts, "
         "with `connect_timeout_seconds` for each of the `hosts`, is no less than the lease.",
     ),
+    "worker.memory_bounds": _known(
+        logging.WARNING,
+        "executor max_rss_bytes max_memory_bytes next",
+        "The worker starts with a `max_rss` that does nothing under its executor, or only after `max_memory` has.",
+    ),
     "worker.draining": _known(
         logging.INFO,
         "running held_up timeout_seconds next",

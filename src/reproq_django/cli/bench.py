@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from reproq.cli import FAILED, FOUND_SOMETHING
 from reproq.cli.project import configure, database_options
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
 ALL: Final = "all"
 TEXT: Final = "x" * 100
 USUAL_RUNS: Final = ", ".join(f"{runs:,} of {executor}" for executor, runs in drain.RUNS.items())
+TAKEN_BY: Final = {
+    "executors": (Measure.DRAIN, Measure.LATENCY),
+    "runs": (Measure.CEILING, Measure.DRAIN, Measure.ENQUEUE),
+    "workers": (Measure.DRAIN,),
+    "payloads": (Measure.DRAIN,),
+    "samples": (Measure.LATENCY,),
+    "rows": (Measure.BACKLOG, Measure.HISTORY),
+}
+"""The sizes, by their parameters, and what is measured by them."""
+FLAGS: Final = {"executors": "executor", "payloads": "payload"}
 USUAL_ROWS: Final = ", ".join(f"{rows:,} of {measure}" for measure, rows in claims.ROWS.items())
 
 
@@ -101,6 +112,7 @@ def bench(
     check_names(skip)
     check_file(json_file)
     chosen = tuple(Measure) if ALL in measures else tuple(map(Measure, measures))
+    check_sizes(chosen, Sizes(**sizes))
     config, _ = configure({"backend": backend, "dsn": dsn}, settings)
     with opened(config.dsn, "reproq bench") as database:
         place = Place(database=database, config=config, times=times, skipped=frozenset(skip), say=say)
@@ -146,6 +158,20 @@ def check_names(skip: Sequence[str]) -> None:
     known = [one.name for one in invariants()]
     if unknown := [name for name in skip if name not in known]:
         raise click.UsageError(f"--skip = {unknown[0]!r} is no invariant; there are: {', '.join(known)}")
+
+
+def check_sizes(chosen: Sequence[Measure], sizes: Sizes) -> None:
+    """Raise click.UsageError for a size that nothing takes of what is to be measured."""
+    source = click.get_current_context().get_parameter_source
+    for name, measures in TAKEN_BY.items():
+        if source(name) is ParameterSource.COMMANDLINE and not set(measures) & set(chosen):
+            raise click.UsageError(
+                f"--{FLAGS.get(name, name)} is for {' and '.join(measures)}, and has no meaning for "
+                f"{' and '.join(chosen)}; leave it out"
+            )
+    if Measure.LATENCY in chosen and not sizes.awaited:
+        given, known = ", ".join(sizes.executors), " and ".join(latency.EXECUTORS)
+        raise click.UsageError(f"latency is measured of {known}, not of --executor {given}; name one of those, too")
 
 
 def check_file(path: str | None) -> None:

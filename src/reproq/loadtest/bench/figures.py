@@ -116,6 +116,11 @@ class Figure:
         }
 
 
+def too_few(count: int, enough: int) -> str:
+    """What is said of a size that no goal of speed is for, empty where there are enough."""
+    return f" (too few for a goal of speed: those are for {enough:,} and more)" if count < enough else ""
+
+
 def percentile(sorted_values: Sequence[float], share: float) -> float:
     """The value that `share` of them do not exceed, by rank; nothing is made up between two values."""
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]

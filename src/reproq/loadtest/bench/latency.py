@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reproq.loadtest.bench.figures import Figure, Goal, Taking, at_most, percentile
+from reproq.loadtest.bench.figures import Figure, Goal, Taking, at_most, percentile, too_few
 from reproq.loadtest.bench.place import BenchFailed, Place, ask, sql
 from reproq.loadtest.bench.processes import LOOK_SECONDS, workers
 from reproq.loadtest.bench.producer import Producer
@@ -84,7 +84,8 @@ def measure(place: Place, producer: Producer, executors: Sequence[str], samples:
     figures: list[Figure] = []
     try:
         for executor in executors:
-            place.say(f"latency: {executor}, {samples:,} runs, one every {SPACING_SECONDS * MILLISECONDS:g} ms")
+            every = f"one every {SPACING_SECONDS * MILLISECONDS:g} ms"
+            place.say(f"latency: {executor}, {samples:,} runs, {every}{too_few(samples, SAMPLES)}")
             with ExitStack() as stack:
                 stack.enter_context(workers(place, 1, executor, None, producer.queue))
                 insert = _bare_insert(place, stack, producer)
@@ -94,6 +95,11 @@ def measure(place: Place, producer: Producer, executors: Sequence[str], samples:
     finally:
         place.clear()
     return figures
+
+
+def goals_of(key: tuple[str, str, str], samples: int) -> tuple[Goal, ...]:
+    """What a latency is judged by; nothing where few samples were taken, whose percentiles are single runs."""
+    return (GOALS[key],) if key in GOALS and samples >= SAMPLES else ()
 
 
 def _figures(
@@ -107,7 +113,7 @@ def _figures(
             unit="ms",
             takings=tuple(Taking(percentile(ours, share), percentile(bare, 0.5)) for ours, bare in taken),
             beside="INSERT by psycopg, p50",
-            goals=tuple(goal for key, goal in GOALS.items() if key == (executor, way.name, label)),
+            goals=goals_of((executor, way.name, label), samples),
         )
         for label, share in (("p50", 0.5), ("p99", 0.99))
     ]
