@@ -1,17 +1,19 @@
 """The worker's standing with the database: registered, seen, its leases renewed, and allowed to rescue others' runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
+from reproq.lifecycle import Key
 from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request
-from reproq.store.rescues import RESCUE_LIMIT, RescueAnswer, RescueRuns
+from reproq.store.rescues import RESCUE_LIMIT, RefusedRescue, RescueAnswer, RescueRuns
 from reproq.store.workers import Bearer, WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.duty import Duty
 from reproq.worker.ledger import Ledger
+from reproq.worker.tell import tell_rescue_refused
 
 SPREAD_SECONDS: Final = 1.0
 """Rescuers that wait for the same lease come within this time after its end, not all at once."""
@@ -21,6 +23,8 @@ own worker, which looks more often, shall have it when it is free."""
 LONG_SINCE_SECONDS: Final = 1.0
 SOON_SECONDS: Final = 1.0
 """When to renew again after a renewal that had to pass over a row."""
+MAX_TOLD: Final = 1000
+"""Claims whose refused rescue was told of and is not told again; of more, the oldest are forgotten."""
 
 
 class Presence:
@@ -53,6 +57,7 @@ class Presence:
         self._renewed_s: float | None = None
         self._server_began: datetime | None = None
         self._refused_since: float | None = None
+        self._refused_rescues: dict[Key, None] = {}  # those that were told, in the order in which they were
 
     @property
     def may_have_row(self) -> bool:
@@ -145,12 +150,22 @@ class Presence:
         """A full batch means that there is more; else look again when the next lease ends. Living workers renew theirs
         long before, so that this is seldom: a lease that is claimed meanwhile does not end before ours would."""
         self._rescues.asked_s = None
+        self._tell_refused(answer.refused)
         if len(answer.rescued) >= RESCUE_LIMIT:
             self._rescues.next_s = now
             return
         soonest = self._config.lease if answer.soonest_seconds is None else answer.soonest_seconds
         wait_seconds = HELD_SECONDS if soonest < -LONG_SINCE_SECONDS else max(0.0, min(soonest, self._config.lease))
         self._rescues.next_s = now + wait_seconds + SPREAD_SECONDS * self._draw_fraction()
+
+    def _tell_refused(self, refused: Iterable[RefusedRescue]) -> None:
+        """Once a claim, though it is tried again every few seconds, and now and then by another worker."""
+        for one in refused:
+            if one.claim.key not in self._refused_rescues:
+                self._refused_rescues[one.claim.key] = None
+                tell_rescue_refused(self._telemetry, one)
+        while len(self._refused_rescues) > MAX_TOLD:
+            del self._refused_rescues[next(iter(self._refused_rescues))]
 
     def _tell_started(self, installation: str) -> None:
         row = self._row
