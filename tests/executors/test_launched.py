@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,45 @@ def test_without_a_descriptor_to_look_with_nobody_is_reaped_and_a_later_look_fin
         assert not sweep.is_over
         sweep.sweep(0.0)
     assert sweep.is_over
+
+
+def test_what_may_not_be_killed_is_looked_for_later_and_later_and_what_is_new_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a daemon that a run has started with another user's rights: it may stay for years."""
+    monkeypatch.setattr("reproq.child.kernel.kill_quietly", lambda *arguments: None)
+    with marked() as first:
+        sweep = OrphanSweep("REPROQ_TEST=1", set(), 0.0)
+        assert pauses_of(sweep, 9) == [0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0]
+        with marked():
+            assert pauses_of(sweep, 2) == [0.02, 0.04]
+        assert pauses_of(sweep, 2) == [0.02, 0.04]
+        first.kill()
+        os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+        sweep.sweep(0.0)
+        assert pauses_of(sweep, QUIET_SWEEPS) == [0.02] * QUIET_SWEEPS
+        assert sweep.is_over
+
+
+@contextmanager
+def marked() -> Iterator["subprocess.Popen[bytes]"]:
+    """A child of ours that bears the mark."""
+    process = subprocess.Popen(["/bin/sleep", "600"], env={"REPROQ_TEST": "1"})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def pauses_of(sweep: OrphanSweep, looks: int) -> list[float]:
+    """How long it waits after each of so many looks."""
+    found = []
+    for _ in range(looks):
+        before = sweep.due_at
+        sweep.sweep(before)
+        found.append(round(sweep.due_at - before, 6))
+    return found
 
 
 def test_a_run_that_gets_no_process_is_given_back_and_none_is_taken_for_a_moment(

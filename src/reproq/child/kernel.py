@@ -243,7 +243,8 @@ def kill_every_descendant() -> None:
 
     Repeated, because a process may fork between being seen and being stopped. Those that called setsid, or whose
     parent has died, are found too: with its parents dead, every descendant is a child of the sub-reaper in the end,
-    so "no child is left" (ECHILD) means that nothing is.
+    so "no child is left" (ECHILD) means that nothing is. The pause grows with the time that it takes: what we may not
+    kill stays for as long as it likes.
     """
     pause_seconds = 0.001
     while True:
@@ -251,7 +252,7 @@ def kill_every_descendant() -> None:
         if not reap_all():
             return
         time.sleep(pause_seconds)
-        pause_seconds = min(pause_seconds * 2, 0.05)
+        pause_seconds = min(pause_seconds * 1.5, 1.0)
 
 
 def reap_all() -> bool:
