@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from reproq.child import kernel
+from reproq.child.guard import kill_marked
 from reproq.child.kernel import children_of
 from reproq.executors.launched import LaunchedExecutor
 from reproq.executors.orphans import QUIET_SWEEPS, Adopted, OrphanSweep
@@ -146,6 +149,38 @@ def test_without_a_descriptor_to_look_with_nobody_is_reaped_and_a_later_look_fin
     assert sweep.is_over
 
 
+@pytest.mark.parametrize("look", [kernel.session_of, partial(kernel.has_in_environment, entry=b"REPROQ_TEST=1")])
+def test_without_a_descriptor_to_look_with_nothing_is_said_of_a_process(look: Callable[[int], object]) -> None:
+    """A sweep that took it for a no would be over before what it is for."""
+    with only(0), pytest.raises(OSError, match="Too many open files"):
+        look(os.getpid())
+    assert not look(2**22 + 1), "no process can have this number"
+
+
+def test_a_guard_without_a_descriptor_to_look_with_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with marked() as process, ExitStack() as without:
+        monkeypatch.setattr("reproq.child.guard.time.sleep", lambda seconds: without.close())
+        without.enter_context(only(0))
+        kill_marked(b"REPROQ_TEST=1")
+        without.close()
+        assert process.wait(10) == -signal.SIGKILL
+
+
+def test_a_guard_kills_also_what_has_no_environment_at_its_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program that the worker was about to start when it was killed: it is in the middle of its exec."""
+    looks: list[int] = []
+
+    def has(pid: int, entry: bytes) -> bool:
+        return len(looks) > 0 and in_environment(pid, entry)
+
+    in_environment = kernel.has_in_environment
+    with marked() as process:
+        monkeypatch.setattr(kernel, "has_in_environment", has)
+        monkeypatch.setattr("reproq.child.guard.time.sleep", looks.append)
+        kill_marked(b"REPROQ_TEST=1")
+        assert process.wait(10) == -signal.SIGKILL
+
+
 def test_what_may_not_be_killed_is_looked_for_later_and_later_and_what_is_new_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -168,6 +203,8 @@ def test_what_may_not_be_killed_is_looked_for_later_and_later_and_what_is_new_at
 def marked() -> Iterator["subprocess.Popen[bytes]"]:
     """A child of ours that bears the mark."""
     process = subprocess.Popen(["/bin/sleep", "600"], env={"REPROQ_TEST": "1"})
+    while not kernel.has_in_environment(process.pid, b"REPROQ_TEST=1"):
+        pass  # Popen returns in the middle of the exec
     try:
         yield process
     finally:
