@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from reproq.child import kernel
+from reproq.child.guard import kill_marked
 from reproq.child.kernel import children_of
 from reproq.executors.launched import LaunchedExecutor
 from reproq.executors.orphans import QUIET_SWEEPS, Adopted, OrphanSweep
@@ -143,6 +147,79 @@ def test_without_a_descriptor_to_look_with_nobody_is_reaped_and_a_later_look_fin
         assert not sweep.is_over
         sweep.sweep(0.0)
     assert sweep.is_over
+
+
+@pytest.mark.parametrize("look", [kernel.session_of, partial(kernel.has_in_environment, entry=b"REPROQ_TEST=1")])
+def test_without_a_descriptor_to_look_with_nothing_is_said_of_a_process(look: Callable[[int], object]) -> None:
+    """A sweep that took it for a no would be over before what it is for."""
+    with only(0), pytest.raises(OSError, match="Too many open files"):
+        look(os.getpid())
+    assert not look(2**22 + 1), "no process can have this number"
+
+
+def test_a_guard_without_a_descriptor_to_look_with_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with marked() as process, ExitStack() as without:
+        monkeypatch.setattr("reproq.child.guard.time.sleep", lambda seconds: without.close())
+        without.enter_context(only(0))
+        kill_marked(b"REPROQ_TEST=1")
+        without.close()
+        assert process.wait(10) == -signal.SIGKILL
+
+
+def test_a_guard_kills_also_what_has_no_environment_at_its_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program that the worker was about to start when it was killed: it is in the middle of its exec."""
+    looks: list[int] = []
+
+    def has(pid: int, entry: bytes) -> bool:
+        return len(looks) > 0 and in_environment(pid, entry)
+
+    in_environment = kernel.has_in_environment
+    with marked() as process:
+        monkeypatch.setattr(kernel, "has_in_environment", has)
+        monkeypatch.setattr("reproq.child.guard.time.sleep", looks.append)
+        kill_marked(b"REPROQ_TEST=1")
+        assert process.wait(10) == -signal.SIGKILL
+
+
+def test_what_may_not_be_killed_is_looked_for_later_and_later_and_what_is_new_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a daemon that a run has started with another user's rights: it may stay for years."""
+    monkeypatch.setattr("reproq.child.kernel.kill_quietly", lambda *arguments: None)
+    with marked() as first:
+        sweep = OrphanSweep("REPROQ_TEST=1", set(), 0.0)
+        assert pauses_of(sweep, 9) == [0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0]
+        with marked():
+            assert pauses_of(sweep, 2) == [0.02, 0.04]
+        assert pauses_of(sweep, 2) == [0.02, 0.04]
+        first.kill()
+        os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+        sweep.sweep(0.0)
+        assert pauses_of(sweep, QUIET_SWEEPS) == [0.02] * QUIET_SWEEPS
+        assert sweep.is_over
+
+
+@contextmanager
+def marked() -> Iterator["subprocess.Popen[bytes]"]:
+    """A child of ours that bears the mark."""
+    process = subprocess.Popen(["/bin/sleep", "600"], env={"REPROQ_TEST": "1"})
+    while not kernel.has_in_environment(process.pid, b"REPROQ_TEST=1"):
+        pass  # Popen returns in the middle of the exec
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def pauses_of(sweep: OrphanSweep, looks: int) -> list[float]:
+    """How long it waits after each of so many looks."""
+    found = []
+    for _ in range(looks):
+        before = sweep.due_at
+        sweep.sweep(before)
+        found.append(round(sweep.due_at - before, 6))
+    return found
 
 
 def test_a_run_that_gets_no_process_is_given_back_and_none_is_taken_for_a_moment(

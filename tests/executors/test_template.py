@@ -7,15 +7,18 @@ import os
 import resource
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from reproq.child import kernel
+from reproq.child.template import Template
 from reproq.errors import ConfigurationError
 from reproq.executors.attempt import Attempt
 from reproq.executors.fork import ForkExecutor
@@ -453,6 +456,42 @@ def test_the_children_of_a_process_that_is_hidden_from_us_are_none(monkeypatch: 
 
     monkeypatch.setattr("os.listdir", is_hidden)
     assert kernel.children_of(1) == []
+
+
+def test_what_a_template_may_not_kill_is_looked_for_later_and_later_and_what_is_new_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a daemon that a run has started with another user's rights: it may stay for years."""
+    monkeypatch.setattr("reproq.child.kernel.kill_quietly", lambda *arguments: None)
+    ours, workers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, workers, subprocess.Popen(["sleep", "600"]) as one, subprocess.Popen(["sleep", "600"]) as other:
+        template = Template("", ours, os.getpid(), 0, 0)
+        template.own = Mock(look=lambda: left)
+
+        def waits() -> float:
+            template.sweep()
+            return template.waits_seconds
+
+        left = [one.pid]
+        assert [waits() for _ in range(9)] == [0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0]
+        left = [one.pid, other.pid]
+        assert [waits() for _ in range(2)] == [0.02, 0.04]
+        one.kill()
+        other.kill()
+        left = []
+        assert waits() == 0.0
+
+
+def test_who_may_not_kill_all_that_descends_from_it_looks_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a template whose worker is gone: it ends when the last of them does."""
+    pauses: list[float] = []
+    monkeypatch.setattr(kernel, "kill_families", lambda roots: set())
+    monkeypatch.setattr(kernel, "reap_all", lambda: len(pauses) < 30)
+    monkeypatch.setattr("reproq.child.kernel.time", Mock(sleep=pauses.append))
+    kernel.kill_every_descendant()
+    assert pauses[0] == 0.001
+    assert all(pause <= 0.001 + sum(pauses[:number]) for number, pause in enumerate(pauses)), "no longer than it took"
+    assert pauses[-1] == 1.0
 
 
 def test_a_look_at_ones_children_finds_all_of_them_however_long_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

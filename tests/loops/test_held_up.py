@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from reproq.store.holders import AskHolders
+from reproq.store.requests import RenewLeases
 from reproq.telemetry.events import Event
 from reproq.worker.ledger import AGAIN_SECONDS
 from reproq.worker.presence import HELD_SECONDS, SOON_SECONDS, SPREAD_SECONDS
@@ -83,6 +84,37 @@ def test_a_lease_that_is_held_up_is_told_once_with_who_holds_the_row_and_once_wh
         bench.clock.advance(10)
         bench.steps(worker)
     assert told(events)[2:] == [("run.held_up", held)], "it begins anew"
+
+
+def test_only_what_was_passed_over_is_renewed_at_once_and_all_else_keeps_its_heartbeat(bench: Bench) -> None:
+    worker, executor, _ = bench.worker()
+    held, other = bench.enqueue(1, 2)
+    bench.steps(worker)
+    asked = bench.stores["w1"].asked
+
+    def renewed() -> list[int]:
+        return [len(request.held) for request in asked if isinstance(request, RenewLeases)]
+
+    with locked(bench, held):
+        bench.clock.advance(10)
+        bench.steps(worker)
+        asked.clear()
+        for _ in range(20):
+            bench.clock.advance(SOON_SECONDS)
+            bench.steps(worker)
+        assert renewed() == ([1] * 9 + [2]) * 2
+        left = "SELECT extract(epoch FROM lease_expires_at - %s)::int FROM task_runs WHERE id = %s"
+        assert bench.pg.execute(left, [bench.clock.now(), other]).fetchone() == (30,)
+        executor.end_all()
+        bench.steps(worker)
+    bench.clock.advance(AGAIN_SECONDS)
+    bench.steps(worker)
+    asked.clear()
+    for _ in range(9):
+        assert bench.statuses() == {"SUCCESSFUL": 2}
+        bench.clock.advance(SOON_SECONDS)
+        bench.steps(worker)
+    assert renewed() == [0], "what was passed over is held no more: only the heartbeat is left"
 
 
 def test_the_end_of_a_run_whose_lease_is_held_up_is_no_news(bench: Bench) -> None:

@@ -1,7 +1,9 @@
 """Addresses: which are refused before anybody connects, what of them is shown, and which errors mean waiting."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -228,9 +230,48 @@ def test_limits_of_the_server_are_a_bad_row_and_an_outage_is_none() -> None:
 def test_of_an_address_it_is_known_how_long_each_of_how_many_hosts_is_tried(
     dsn: str, bounds: tuple[float, int]
 ) -> None:
-    assert connect_bounds(dsn) == bounds
+    assert connect_bounds(dsn, {}) == bounds
+
+
+@pytest.mark.parametrize(
+    ("dsn", "environment", "hosts"),
+    [
+        ("dbname=shop", {"PGHOST": "db1,db2,db3"}, 3),
+        ("dbname=shop", {"PGHOSTADDR": "10.0.0.1,10.0.0.2"}, 2),
+        ("dbname=shop", {"PGHOST": "db1,db2", "PGSERVICE": "shop"}, 2),
+        ("host=db1 dbname=shop", {"PGHOST": "db1,db2,db3"}, 1),
+        ("dbname=shop", {"PGPORT": "5432,5433"}, 1),
+    ],
+)
+def test_as_many_hosts_are_counted_as_are_tried_one_after_the_other(
+    dsn: str, environment: dict[str, str], hosts: int
+) -> None:
+    assert connect_bounds(dsn, environment) == (5, hosts)
+
+
+def test_the_hosts_of_libpqs_environment_are_tried_one_by_one_and_those_of_a_service_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is counted is what psycopg does: it gives each try its seconds."""
+    tried: list[str] = []
+
+    def fail(conninfo: str, **options: object) -> object:
+        tried.append(conninfo)
+        raise psycopg.OperationalError("not there")
+
+    monkeypatch.setattr(psycopg.Connection, "_connect_gen", fail)
+    services = tmp_path / "services"
+    services.write_text("[shop]\nhost=/nowhere/1,/nowhere/2\nport=1,2\n")
+    for environment in ({"PGHOST": "/nowhere/1,/nowhere/2"}, {"PGSERVICEFILE": str(services), "PGSERVICE": "shop"}):
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            tried.clear()
+            with pytest.raises(psycopg.OperationalError):
+                Database("dbname=shop", "tests").connected()
+            assert len(tried) == connect_bounds("dbname=shop", os.environ)[1]
 
 
 def test_a_connect_timeout_that_is_no_number_is_refused_with_the_remedy() -> None:
     with pytest.raises(ConfigurationError, match=r"host=db1 has a bad value for connect_timeout: 'soon'; write whole"):
-        connect_bounds("host=db1 connect_timeout=soon")
+        connect_bounds("host=db1 connect_timeout=soon", {})

@@ -1,6 +1,8 @@
 """Who holds the row of a run: told of whom, and that whoever may see less is told less."""
 
+import re
 from collections.abc import Iterator
+from importlib.resources import files
 
 import psycopg
 import pytest
@@ -110,3 +112,15 @@ def test_a_holder_is_told_with_what_ends_it(holder: Holder, says: str, remedy: s
     assert str(holder) == says
     assert remedy in holder.remedy
     assert bool(remedy) == bool(holder.remedy)
+
+
+def test_whoever_asks_whether_the_lock_on_a_row_is_under_way_asks_in_the_same_words() -> None:
+    """A file of SQL is one statement that can be read and run by itself, so the words stand in each of them."""
+    now = files("reproq.loadtest") / "invariants" / "now"
+    statements = [path.read_text("utf-8") for path in now.iterdir()]
+    statements.append((files("reproq.store") / "sql" / "holders.sql").read_text("utf-8"))
+    asking = [" ".join(one.split()) for one in statements if "pg_xact_status" in one]
+    assert len(asking) == 4
+    for words in (r"CROSS JOIN LATERAL \( SELECT run\.xmax.*?\) AS raw", r"CASE WHEN age\(run\.xmax\).*?::xid8\)"):
+        assert len({found for one in asking for found in re.findall(words, one)}) == 1
+        assert all(re.search(words, one) for one in asking)

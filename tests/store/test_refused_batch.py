@@ -102,6 +102,23 @@ def test_a_row_that_no_rescue_can_store_stops_no_other_rescue(pg: psycopg.Connec
     answer = RescueRuns(LEASE_SECONDS, patience_seconds=10.0).run(database, NOW + timedelta(minutes=1))
     assert [one.claim.run_id for one in answer.rescued] == [run_id for run_id in made if run_id != made[3]]
     assert statuses(pg) == {"SCHEDULED": 19, "RUNNING": 1}
+    ((key, task, reason, is_failed),) = [
+        (one.claim.key, one.task_path, one.reason, one.is_failed) for one in answer.refused
+    ]
+    assert (key, task, reason, is_failed) == ((made[3], TOKEN), "t", "never again", False)
+
+
+def test_a_run_whose_rescue_is_stored_by_its_replacement_is_rescued_as_failed_and_the_refusal_is_told(
+    pg: psycopg.Connection, database: Database
+) -> None:
+    made = running(pg, 20)
+    pg.execute(f"ALTER TABLE task_runs ADD CONSTRAINT no_retry CHECK (id <> {made[3]} OR status <> 'SCHEDULED')")
+    answer = RescueRuns(LEASE_SECONDS, patience_seconds=10.0).run(database, NOW + timedelta(minutes=1))
+    assert {one.claim.run_id: one.becomes for one in answer.rescued} == {
+        run_id: Status.FAILED if run_id == made[3] else Status.SCHEDULED for run_id in made
+    }
+    assert [(one.claim.run_id, one.is_failed) for one in answer.refused] == [(made[3], True)]
+    assert "no_retry" in answer.refused[0].reason
 
 
 def test_no_claim_is_renewed_between_the_look_and_the_end_of_a_rescue_one_by_one(

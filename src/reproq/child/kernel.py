@@ -5,6 +5,7 @@ Both ends of an executor use it. It refuses to know what a run is.
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import resource
@@ -25,6 +26,8 @@ OOM_FILE_BYTES: Final = 4096
 CHILD_OOM_SCORE: Final = b"500"
 SIGKILL: Final = int(signal.SIGKILL)
 SIGSTOP: Final = int(signal.SIGSTOP)
+NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
+"""Nothing can be said then of a process; every other error says that it is gone, or another user's."""
 MAX_LOOKS: Final = 50
 """How often `kill_families` looks before it kills what it has seen, whether or not more come."""
 
@@ -177,7 +180,8 @@ def _children_by_stat(pid: int) -> list[int]:
 
 
 def session_of(pid: int) -> int | None:
-    """The session of a process, also of a zombie; None if it is gone."""
+    """The session of a process, also of a zombie; None if it is gone. Raises OSError where no descriptor is left to
+    look with."""
     return _stat_field(pid, 3)
 
 
@@ -185,7 +189,11 @@ def _stat_field(pid: int, index: int) -> int | None:
     """One number of /proc/PID/stat, counted from the state, which follows the name in brackets."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[index])
-    except (OSError, ValueError, IndexError):
+    except OSError as error:
+        if error.errno in NO_DESCRIPTOR:
+            raise
+        return None
+    except (ValueError, IndexError):
         return None
 
 
@@ -198,10 +206,13 @@ def descendants_of(pid: int) -> list[int]:
 
 
 def has_in_environment(pid: int, entry: bytes) -> bool:
-    """Whether a process was started with `NAME=value` in its environment; forks share what their parent had."""
+    """Whether a process was started with `NAME=value` in its environment; forks share what their parent had. Raises
+    OSError where no descriptor is left to look with."""
     try:
         return entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
+    except OSError as error:
+        if error.errno in NO_DESCRIPTOR:
+            raise
         return False
 
 
@@ -243,7 +254,8 @@ def kill_every_descendant() -> None:
 
     Repeated, because a process may fork between being seen and being stopped. Those that called setsid, or whose
     parent has died, are found too: with its parents dead, every descendant is a child of the sub-reaper in the end,
-    so "no child is left" (ECHILD) means that nothing is.
+    so "no child is left" (ECHILD) means that nothing is. The pause grows with the time that it takes: what we may not
+    kill stays for as long as it likes.
     """
     pause_seconds = 0.001
     while True:
@@ -251,7 +263,7 @@ def kill_every_descendant() -> None:
         if not reap_all():
             return
         time.sleep(pause_seconds)
-        pause_seconds = min(pause_seconds * 2, 0.05)
+        pause_seconds = min(pause_seconds * 1.5, 1.0)
 
 
 def reap_all() -> bool:

@@ -26,6 +26,8 @@ from reproq.child.warming import notices_of, runner_of, warm_up_of
 
 SWEEP_SECONDS: Final = 0.02
 """How soon to look again after something was killed: its own children become ours when it is dead."""
+LONGEST_SWEEP_SECONDS: Final = 1.0
+"""As long as the same is found again: what we may not kill stays for as long as it likes."""
 
 
 class Template:
@@ -49,6 +51,7 @@ class Template:
         self.strangers: set[int] = set()  # what the import of the project has started
         self.sessions: set[int] = set()  # ours and those of the strangers
         self.waits_seconds = 0.0
+        self.left: list[int] = []  # what the last sweep has found
 
     def main(self) -> Never:
         """Import, rehearse, say READY, then serve until the worker is gone."""
@@ -173,7 +176,8 @@ class Template:
         control.send(self.control, Packet(Verb.REAPED, run, status))
 
     def sweep(self) -> None:
-        """Kill what runs have left behind in sessions of its own, and look again while there is something.
+        """Kill what runs have left behind in sessions of its own, and look again while there is something, later and
+        later while it is the same.
 
         A living child is the sub-reaper of all that descends from it, so an orphan here is one of a run that has ended.
         """
@@ -182,7 +186,9 @@ class Template:
         for pid in orphans:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-        self.wait_at_most(SWEEP_SECONDS if orphans else 0.0)
+        is_old, self.left = orphans == self.left, orphans
+        again_seconds = min(2 * self.waits_seconds, LONGEST_SWEEP_SECONDS) if is_old else SWEEP_SECONDS
+        self.wait_at_most(again_seconds if orphans else 0.0)
 
     def orphans(self) -> list[int]:
         """What runs have left behind: children that neither were forked for a run nor stem from the import.

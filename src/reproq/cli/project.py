@@ -201,7 +201,7 @@ def _refuse_listen_dsn(config: Config, place: str) -> None:
     if not config.listen_dsn:
         return
     try:
-        connect_bounds(config.listen_dsn)
+        connect_bounds(config.listen_dsn, os.environ)
     except AddressRefused as error:
         raise ConfigurationError(f"{place}: listen_dsn cannot work: {error}") from None
 

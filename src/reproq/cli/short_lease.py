@@ -1,5 +1,7 @@
 """Says where one lost connection may cost leases: what is configured, and how the address is connected to."""
 
+import os
+
 from reproq.config import Config
 from reproq.margin import Margin, margin_of
 from reproq.store.db import connect_bounds
@@ -8,7 +10,7 @@ from reproq.telemetry.events import Telemetry
 
 def margin_here(config: Config) -> Margin:
     """The margin of a worker of this configuration. Raises AddressRefused for an address that cannot be parsed."""
-    return margin_of(config, *connect_bounds(config.dsn))
+    return margin_of(config, *connect_bounds(config.dsn, os.environ))
 
 
 def warn_of_a_short_lease(config: Config, telemetry: Telemetry) -> None:

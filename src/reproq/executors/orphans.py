@@ -12,6 +12,9 @@ from typing import Final
 from reproq.child import kernel
 
 PAUSE_SECONDS: Final = 0.02
+LONGEST_PAUSE_SECONDS: Final = 1.0
+"""Between two looks that find the same processes: what we may not kill, such as a daemon with the rights of another
+user, is there for as long as it likes."""
 QUIET_SWEEPS: Final = 10
 
 
@@ -48,7 +51,8 @@ def reap_zombies(pids: Set[int]) -> None:
 
 
 class OrphanSweep:
-    """Kills and reaps the orphans of a dead template or run, a look every `PAUSE_SECONDS`, until they stop coming.
+    """Kills and reaps the orphans of a dead template or run, a look every `PAUSE_SECONDS`, until they stop coming;
+    later and later while a look only finds what it had found before.
 
     `entry` is the `NAME=value` in the environment of all that descends from it.
     """
@@ -58,6 +62,8 @@ class OrphanSweep:
         self._entry = entry.encode()
         self._sessions = set(sessions)
         self._killed: set[int] = set()
+        self._found: set[int] = set()
+        self._pause_seconds = PAUSE_SECONDS
         self._quiet = 0
 
     @property
@@ -66,15 +72,18 @@ class OrphanSweep:
 
     def sweep(self, now_s: float) -> None:
         """Look once. An orphan's own children become ours when it is dead: the next look finds them."""
-        self.due_at = now_s + PAUSE_SECONDS
         with contextlib.suppress(OSError):  # no descriptor is left to look with: there will be one
             self._look()
+        self.due_at = now_s + self._pause_seconds
 
     def _look(self) -> None:
         children = kernel.children_of(os.getpid())
         self._killed.intersection_update(children)  # what was reaped elsewhere may be somebody else's number by now
         self._killed |= kernel.kill_families(self._orphans)
         found = self._killed.intersection(kernel.children_of(os.getpid()))
+        is_old = bool(found) and found == self._found
+        self._found = found
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS) if is_old else PAUSE_SECONDS
         for pid in found:
             self._reap(pid)
         self._quiet = 0 if found else self._quiet + 1

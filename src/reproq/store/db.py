@@ -1,7 +1,7 @@
 """The one place that connects: how, with which deadlines, and which errors mean "wait" rather than "stop"."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ CONNECTION_DEFAULTS: Final = {
     "target_session_attrs": "read-write",  # of several hosts the primary; a standby alone is waited for
 }
 """libpq parameters, never server settings: a pooler refuses those or leaks them to strangers."""
+
+HOST_VARIABLES: Final = {"host": "PGHOST", "hostaddr": "PGHOSTADDR"}
+"""What psycopg takes for a parameter that the address lacks."""
 
 LOSS_STATES: Final = ("08", "57P01", "57P02", "57P03", "25006")
 """SQLSTATEs, or classes of them, that tell of the server, and so concern every connection to it."""
@@ -72,16 +75,17 @@ def check_address(dsn: str) -> None:
         )
 
 
-def connect_bounds(dsn: str) -> tuple[float, int]:
-    """For how many seconds each host of an address is tried, and how many hosts there are. Raises AddressRefused."""
+def connect_bounds(dsn: str, environment: Mapping[str, str]) -> tuple[float, int]:
+    """For how many seconds each host of an address is tried, and how many hosts there are: where it names none, those
+    that libpq's environment names. All that a service file names share the seconds of one. Raises AddressRefused."""
     check_address(dsn)
     params = CONNECTION_DEFAULTS | conninfo.conninfo_to_dict(dsn)
-    hosts = str(params.get("host") or params.get("hostaddr") or "")
+    named = [params.get(name, environment.get(variable, "")) for name, variable in HOST_VARIABLES.items()]
     try:
         seconds = conninfo.timeout_from_conninfo(params)
     except psycopg.ProgrammingError as error:
         raise AddressRefused(f"the database address {address(dsn)} has a {error}; write whole seconds") from None
-    return float(seconds), hosts.count(",") + 1
+    return float(seconds), max(str(hosts).count(",") for hosts in named) + 1
 
 
 def is_outage(error: BaseException) -> bool:

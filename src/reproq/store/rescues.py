@@ -107,11 +107,24 @@ def lost(cursor: Cursor, lease_seconds: float, limit: int = RESCUE_LIMIT, now: d
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRescue:
+    """An expired claim that the database would not let end as decided, and why. `is_failed`: it has ended all the same,
+    as failed; else nothing has changed."""
+
+    claim: Claim
+    task_path: str
+    reason: str
+    is_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RescueAnswer:
-    """What became of the runs that others had lost, and in how many seconds the next lease ends (None: none runs)."""
+    """What became of the runs that others had lost, in how many seconds the next lease ends (None: none runs), and
+    which ends were refused. One that failed instead is among the rescued, too."""
 
     rescued: list[Rescued]
     soonest_seconds: float | None
+    refused: tuple[RefusedRescue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +138,30 @@ class RescueRuns:
     patience_seconds: float
 
     def run(self, database: Database, now: datetime | None) -> RescueAnswer:
+        refused: tuple[RefusedRescue, ...] = ()
         try:
             with database.transaction() as cursor:
                 rescued = rescue(cursor, self.lease_seconds, now=now)
         except psycopg.Error as error:
             if not is_bad_row(error):
                 raise
-            rescued = self._one_by_one(database, now)
+            rescued, refused = self._one_by_one(database, now)
         with database.statement() as cursor:
-            return RescueAnswer(rescued, soonest_lease_seconds(cursor, now))
+            return RescueAnswer(rescued, soonest_lease_seconds(cursor, now), refused)
 
-    def _one_by_one(self, database: Database, now: datetime | None) -> list[Rescued]:
+    def _one_by_one(self, database: Database, now: datetime | None) -> tuple[list[Rescued], tuple[RefusedRescue, ...]]:
         """In the transaction that locks them: the fence knows a claim again that its worker has renewed since the look,
         and such a claim must not end."""
         answer = FinalizeAnswer()
         with database.transaction() as cursor:
             found = lost(cursor, self.lease_seconds, now=now)
             store_ends(Within(cursor), tuple(one.end for one in found), now, answer)
-        keys = answer.stored.keys() - answer.refused.keys()
-        return [replace(one, becomes=answer.stored[one.claim.key]) for one in found if one.claim.key in keys]
+        stored = answer.stored
+        return (
+            [replace(one, becomes=stored[one.claim.key]) for one in found if one.claim.key in stored],
+            tuple(
+                RefusedRescue(one.claim, one.task_path, answer.refused[one.claim.key], one.claim.key in stored)
+                for one in found
+                if one.claim.key in answer.refused
+            ),
+        )

@@ -98,6 +98,13 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "id task attempt of lost_by becomes retry_in_seconds",
         "The lease of a run ran out while the worker `lost_by` held it. This worker has decided what becomes of it.",
     ),
+    "run.rescue_refused": _known(
+        logging.ERROR,
+        "id task reason next",
+        "The database refuses how a run is to end whose lease ran out: most likely a trigger or constraint of the "
+        "project's. It is stored as failed, if that is possible; else it is tried again for as long as it is refused. "
+        "Told once by each worker.",
+    ),
     "run.printed": _known(
         logging.INFO, "id task bytes see", "An attempt has printed something, which is kept with the run."
     ),

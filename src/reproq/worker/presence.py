@@ -1,17 +1,20 @@
 """The worker's standing with the database: registered, seen, its leases renewed, and allowed to rescue others' runs."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
 from reproq.config import Config
 from reproq.errors import ConfigurationError
+from reproq.lifecycle import Key
 from reproq.store.requests import Register, RenewAnswer, RenewLeases, Request
-from reproq.store.rescues import RESCUE_LIMIT, RescueAnswer, RescueRuns
+from reproq.store.rescues import RESCUE_LIMIT, RefusedRescue, RescueAnswer, RescueRuns
 from reproq.store.workers import Bearer, WorkerRow
 from reproq.telemetry.events import Telemetry
 from reproq.worker.duty import Duty
 from reproq.worker.ledger import Ledger
+from reproq.worker.tell import tell_rescue_refused
 
 SPREAD_SECONDS: Final = 1.0
 """Rescuers that wait for the same lease come within this time after its end, not all at once."""
@@ -20,7 +23,9 @@ HELD_SECONDS: Final = 3.0
 own worker, which looks more often, shall have it when it is free."""
 LONG_SINCE_SECONDS: Final = 1.0
 SOON_SECONDS: Final = 1.0
-"""When to renew again after a renewal that had to pass over a row."""
+"""When to renew again what a renewal had to pass over. All else keeps its heartbeat: a row may be held for hours."""
+MAX_TOLD: Final = 1000
+"""Claims whose refused rescue was told of and is not told again; of more, the oldest are forgotten."""
 
 
 class Presence:
@@ -48,11 +53,14 @@ class Presence:
         self._draw_fraction = draw_fraction
         self._registration = Duty()
         self._renewals = Duty()
+        self._passed_over: frozenset[Key] = frozenset()
+        self._soon_s = math.inf  # when to renew those by themselves
         self._rescues = Duty()
         self._contact_since: float | None = None
         self._renewed_s: float | None = None
         self._server_began: datetime | None = None
         self._refused_since: float | None = None
+        self._refused_rescues: dict[Key, None] = {}  # those that were told, in the order in which they were
 
     @property
     def may_have_row(self) -> bool:
@@ -66,9 +74,11 @@ class Presence:
             duties.append(self._registration)
         if self._has_begun:
             duties.append(self._renewals)
+            if self._renewals.asked_s is None:
+                yield self._soon_s
         if self._may_rescue:
             duties.append(self._rescues)
-        return (duty.next_s for duty in duties if duty.asked_s is None)
+        yield from (duty.next_s for duty in duties if duty.asked_s is None)
 
     @property
     def _may_rescue(self) -> bool:
@@ -80,11 +90,8 @@ class Presence:
         if not self.registered and self._registration.is_due(now):
             self._registration.asked_s = now
             yield Register(self._row, self._config.lease)
-        if self._has_begun and self._renewals.is_due(now):  # also while its row is gone: the leases hang on no row
-            self._renewals.ask(now, self._config.heartbeat)
-            yield RenewLeases(
-                self._row, held=ledger.held, lease_seconds=self._config.lease, draining=draining, asked_s=now
-            )
+        if self._has_begun and (held := self._to_renew(now, ledger)) is not None:
+            yield RenewLeases(self._row, held=held, lease_seconds=self._config.lease, draining=draining, asked_s=now)
         if self._may_rescue and self._rescues.is_due(now):
             in_contact_s = 0.0 if self._contact_since is None else now - self._contact_since
             if in_contact_s >= self._config.lease:
@@ -92,6 +99,20 @@ class Presence:
                 yield RescueRuns(self._config.lease, patience_seconds=self._config.heartbeat)
             else:
                 self._rescues.next_s = now + self._config.lease - in_contact_s
+
+    def _to_renew(self, now: float, ledger: Ledger) -> tuple[Key, ...] | None:
+        """What is to be renewed now: everything (that may be nothing) at a heartbeat, also while the worker's row is
+        gone, since leases hang on no row; what was passed over in between; None for no renewal."""
+        if self._renewals.is_due(now):
+            self._renewals.ask(now, self._config.heartbeat)
+            return ledger.held
+        if self._renewals.asked_s is not None or now < self._soon_s:
+            return None
+        self._soon_s = math.inf
+        if not (held := tuple(key for key in ledger.held if key in self._passed_over)):
+            return None
+        self._renewals.asked_s = now
+        return held
 
     def on_registered(self, told: str | Bearer, now: float) -> None:
         """The row is written, told is the installation; or another living worker bears the id. Raises
@@ -132,8 +153,8 @@ class Presence:
         self._renewed_s = now
         self._server_began = answer.server_began or self._server_began
         self._renewals.asked_s = None
-        if answer.held_up:
-            self._renewals.next_s = min(self._renewals.next_s, now + SOON_SECONDS)
+        self._passed_over = answer.held_up
+        self._soon_s = now + SOON_SECONDS if answer.held_up else math.inf
         if self.registered and not answer.registered:
             self.registered, self._registration.next_s = False, now
 
@@ -145,12 +166,22 @@ class Presence:
         """A full batch means that there is more; else look again when the next lease ends. Living workers renew theirs
         long before, so that this is seldom: a lease that is claimed meanwhile does not end before ours would."""
         self._rescues.asked_s = None
+        self._tell_refused(answer.refused)
         if len(answer.rescued) >= RESCUE_LIMIT:
             self._rescues.next_s = now
             return
         soonest = self._config.lease if answer.soonest_seconds is None else answer.soonest_seconds
         wait_seconds = HELD_SECONDS if soonest < -LONG_SINCE_SECONDS else max(0.0, min(soonest, self._config.lease))
         self._rescues.next_s = now + wait_seconds + SPREAD_SECONDS * self._draw_fraction()
+
+    def _tell_refused(self, refused: Iterable[RefusedRescue]) -> None:
+        """Once a claim, though it is tried again every few seconds, and now and then by another worker."""
+        for one in refused:
+            if one.claim.key not in self._refused_rescues:
+                self._refused_rescues[one.claim.key] = None
+                tell_rescue_refused(self._telemetry, one)
+        while len(self._refused_rescues) > MAX_TOLD:
+            del self._refused_rescues[next(iter(self._refused_rescues))]
 
     def _tell_started(self, installation: str) -> None:
         row = self._row

@@ -9,7 +9,7 @@ from reproq.store.claims import Claimed
 from reproq.store.ends import FinalizeAnswer
 from reproq.store.finalising import Finalisation
 from reproq.store.holders import Holder
-from reproq.store.rescues import Rescued
+from reproq.store.rescues import RefusedRescue, Rescued
 from reproq.telemetry.events import Telemetry
 
 
@@ -112,5 +112,11 @@ def tell_rescued(telemetry: Telemetry, one: Rescued) -> None:
         of=one.claim.max_attempts,
         lost_by=one.worker_id,
         becomes=one.becomes,
-        retry_in_seconds=one.verdict.delay_seconds,
+        retry_in_seconds=one.verdict.delay_seconds if one.becomes is one.verdict.status else 0.0,
     )
+
+
+def tell_rescue_refused(telemetry: Telemetry, one: RefusedRescue) -> None:
+    """A run of another worker whose lease ran out, and that the database will not let end."""
+    then = "it is stored as failed" if one.is_failed else "it stays RUNNING, and every worker tries again, silently"
+    telemetry.emit("run.rescue_refused", id=one.claim.run_id, task=one.task_path, reason=one.reason, next=then)
