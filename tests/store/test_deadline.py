@@ -3,6 +3,7 @@
 import errno
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -62,6 +63,36 @@ def test_an_answer_is_given_up_also_where_no_descriptor_is_left_to_tell_the_serv
     lose_patience(database)
     with pytest.raises(AnswerOverdue), database.transaction() as cursor:
         cursor.execute("SELECT pg_sleep(60)")
+
+
+def test_the_server_lets_go_of_what_a_worker_locked_that_has_vanished_in_mid_transaction(
+    dsn: str, pg: psycopg.Connection
+) -> None:
+    run_id = insert(pg)
+    pg.execute("SET lock_timeout = '20s'")
+
+    def vanish_holding_the_row() -> None:
+        with vanished.transaction() as cursor:
+            cursor.execute("SELECT FROM task_runs WHERE id = %s FOR NO KEY UPDATE", [run_id])
+            pg.execute("UPDATE task_runs SET priority = 1 WHERE id = %s", [run_id])  # which waits for the lock
+            cursor.execute("SELECT")
+
+    with (
+        closing(Database(dsn, "vanished", answer_seconds=ANSWER_SECONDS)) as vanished,
+        pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout) as caught,
+    ):
+        vanish_holding_the_row()
+    assert is_outage(caught.value)
+    assert pg.execute("SELECT priority FROM task_runs").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(("of_the_role", "kept"), [("100ms", "100ms"), ("1h", "500ms"), ("0", "500ms")])
+def test_a_role_may_have_its_transactions_end_sooner(dsn: str, of_the_role: str, kept: str) -> None:
+    options = f"-c idle_in_transaction_session_timeout={of_the_role}"
+    database = Database(conninfo.make_conninfo(dsn, options=options), "test", answer_seconds=ANSWER_SECONDS)
+    with database.statement() as cursor:
+        assert cursor.execute("SHOW idle_in_transaction_session_timeout").fetchone() == (kept,)
+    database.close()
 
 
 def test_the_server_drops_a_statement_that_nobody_waits_for(database: Database, pg: psycopg.Connection) -> None:

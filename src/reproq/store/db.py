@@ -12,6 +12,7 @@ from reproq.errors import MIGRATE, AddressRefused, ConfigurationError, DatabaseU
 from reproq.store.addresses import fault_of
 from reproq.store.deadline import ImpatientConnection
 from reproq.store.poolers import STATEMENTS_LOST, is_pooled, mismatch, statements_lost
+from reproq.store.statements import statement
 from reproq.store.unreachable import each_host, reason
 
 CONNECTION_DEFAULTS: Final = {
@@ -217,18 +218,29 @@ class Database:
             raise psycopg.OperationalError(str(error)) from error
         connection.answer_seconds = self._answer_seconds
         try:
-            self._look_for_a_pooler(connection)
+            if not self._goes_by_a_pooler(connection):
+                self._bound_idleness(connection)
         except psycopg.Error:
             connection.close()  # it would prepare statements that a pooler loses
             raise
         self._connection = connection
         return connection
 
-    def _look_for_a_pooler(self, connection: psycopg.Connection[Any]) -> None:
+    def _goes_by_a_pooler(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether it keeps no state of ours, and is to be treated so."""
         pooled = is_pooled(connection)
         self.remark = mismatch(self._pooler, pooled, address(self.dsn))
-        if self._pooler == "on" or (self._pooler == "auto" and pooled):
-            connection.prepare_threshold = None
+        if self._pooler == "off" or (self._pooler == "auto" and not pooled):
+            return False
+        connection.prepare_threshold = None
+        return True
+
+    def _bound_idleness(self, connection: psycopg.Connection[Any]) -> None:
+        """Where we vanish in the middle of a transaction, as with the network, the server shall not keep its locks
+        until the kernel notices, two hours later. Nobody here is silent for as long as we wait for an answer."""
+        if self._answer_seconds:
+            milliseconds = max(1, int(self._answer_seconds * 1000))
+            connection.execute(statement("bound_idleness"), {"milliseconds": milliseconds}, prepare=False)
 
     def host(self) -> str:
         """Of several hosts in the address the one that answers, for people; nothing where there is but one."""
