@@ -11,6 +11,7 @@ from typing import Final
 from reproq.errors import InvalidSchedule
 from reproq.schedule.expression import LEAP_YEAR, Expression, parse
 from reproq.schedule.zones import EARLIEST, HORIZON, moments, zone_named
+from reproq.values import outside
 
 LOOKED_AT: Final = 100
 """Moments whose distances are looked at to tell how short the period is."""
@@ -99,7 +100,7 @@ def faults(written: Written) -> Iterator[InvalidSchedule]:
     yield from _bound_faults(written, expression, zone)
     if not 0 <= written.jitter_seconds <= MAX_JITTER_SECONDS:
         yield InvalidSchedule(
-            f"a jitter of {written.jitter_seconds:g} s is outside 0 to {MAX_JITTER_SECONDS:.0f} s", "jitter_seconds"
+            f"a jitter of {written.jitter_seconds:g} s {outside(0, MAX_JITTER_SECONDS, 's')}", "jitter_seconds"
         )
     elif written.jitter_seconds and expression and zone:
         yield from _jitter_faults(written, expression, zone)

@@ -12,7 +12,7 @@ from reproq.errors import MIGRATE, AddressRefused, ConfigurationError, DatabaseU
 from reproq.store.addresses import fault_of
 from reproq.store.deadline import ImpatientConnection
 from reproq.store.poolers import STATEMENTS_LOST, is_pooled, mismatch, statements_lost
-from reproq.store.statements import statement
+from reproq.store.statements import execute
 from reproq.store.unreachable import each_host, reason
 
 CONNECTION_DEFAULTS: Final = {
@@ -240,7 +240,8 @@ class Database:
         until the kernel notices, two hours later. Nobody here is silent for as long as we wait for an answer."""
         if self._answer_seconds:
             milliseconds = max(1, int(self._answer_seconds * 1000))
-            connection.execute(statement("bound_idleness"), {"milliseconds": milliseconds}, prepare=False)
+            with connection.cursor() as cursor:
+                execute(cursor, "bound_idleness", {"milliseconds": milliseconds})
 
     def host(self) -> str:
         """Of several hosts in the address the one that answers, for people; nothing where there is but one."""
